@@ -1,0 +1,1 @@
+"""Gapless: log collection that proves nothing is missing."""
