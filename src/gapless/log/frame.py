@@ -1,0 +1,109 @@
+"""Frames: how one message stands in a log segment or in a request body.
+
+A frame is a head of 32 bytes, a small ``meta`` (JSON) and a ``body`` (bytes). All integers little-endian:
+
+    offset  size
+         0     2  magic "GF"
+         2     1  format version, 1
+         3     1  kind, of the log's own choosing
+         4     8  position of this frame in its log; 0 on the wire
+        12     4  length of meta
+        16     4  length of body
+        20     4  CRC-32 of meta
+        24     4  CRC-32 of body
+        28     4  CRC-32 of the 28 bytes before
+
+The checks are separate so that damage to a body still leaves its meta readable: what was lost can be
+named. The position makes a frame valid in one place only, so that a search for the next good frame
+after damage cannot be misled by bytes inside a body.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+from zlib import crc32
+
+from gapless.log.disk import Buffer
+from gapless.model.errors import Corrupt
+
+MAGIC = b"GF"
+VERSION = 1
+HEAD_BYTES = 32
+
+_HEAD = struct.Struct("<2sBBQIIII")
+_CRC = struct.Struct("<I")
+
+
+class Head(NamedTuple):
+    """What a frame's first 32 bytes say, once their checksum was seen to hold."""
+
+    kind: int
+    position: int
+    meta_bytes: int
+    body_bytes: int
+    meta_crc: int
+    body_crc: int
+
+    @property
+    def frame_bytes(self) -> int:
+        return HEAD_BYTES + self.meta_bytes + self.body_bytes
+
+
+class Frame(NamedTuple):
+    """One frame as read. ``body`` is empty where the reader did not ask for bodies."""
+
+    kind: int
+    position: int
+    next_position: int
+    meta: bytes
+    body: memoryview
+
+
+def encode(kind: int, meta: bytes, body: Buffer = b"", position: int = 0) -> list[Buffer]:
+    """The buffers of a frame, to be written one after the other; the body is not copied."""
+    head = _HEAD.pack(MAGIC, VERSION, kind, position, len(meta), len(body), crc32(meta), crc32(body))
+    return [head + _CRC.pack(crc32(head)) + meta, body]
+
+
+def decode_head(data: Buffer, offset: int = 0) -> Head | None:
+    """The head at ``offset``, or None if there is none that is whole and intact."""
+    if len(data) - offset < HEAD_BYTES:
+        return None
+    magic, version, kind, position, meta_bytes, body_bytes, meta_crc, body_crc = _HEAD.unpack_from(
+        data, offset
+    )
+    if magic != MAGIC or version != VERSION:
+        return None
+    (head_crc,) = _CRC.unpack_from(data, offset + _HEAD.size)
+    if crc32(memoryview(data)[offset : offset + _HEAD.size]) != head_crc:
+        return None
+    return Head(kind, position, meta_bytes, body_bytes, meta_crc, body_crc)
+
+
+def decode_all(data: Buffer, *, frames_max: int) -> Iterator[Frame]:
+    """The frames of a request body, one after the other, bodies as views into ``data``.
+
+    Raises Corrupt at the first byte that is not a whole, intact frame, or beyond ``frames_max``.
+    """
+    view = memoryview(data)
+    offset = 0
+    for _ in range(frames_max):
+        if offset == len(view):
+            return
+        head = decode_head(view, offset)
+        if head is None or offset + head.frame_bytes > len(view):
+            raise Corrupt(
+                f"there is no whole frame at byte {offset} of the body: send it again as it was framed"
+            )
+        meta_at = offset + HEAD_BYTES
+        body_at = meta_at + head.meta_bytes
+        end = offset + head.frame_bytes
+        meta, body = bytes(view[meta_at:body_at]), view[body_at:end]
+        if crc32(meta) != head.meta_crc or crc32(body) != head.body_crc:
+            raise Corrupt(f"the frame at byte {offset} of the body was changed on the way: send it again")
+        yield Frame(head.kind, offset, end, meta, body)
+        offset = end
+    if offset != len(view):
+        raise Corrupt(f"the body holds more than {frames_max} frames: send fewer at a time")

@@ -1,0 +1,49 @@
+"""Findings: what the auditor saw, when it began and when it ended."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+FindingKind = Literal[
+    "gap",
+    "loss_declared",
+    "upload_stalled",
+    "reader_stuck",
+    "claims_down",
+    "stream_dead",
+    "agent_silent",
+    "spool_filling",
+    "fork",
+    "rollback",
+    "epoch_unclosed",
+    "discontinuity",
+    "agent_restart",
+    "agent_key_changed",
+    "count_mismatch",
+    "refused_batches",
+    "lake_stalled",
+    "books_unbalanced",
+]
+
+
+class Finding(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One change in what the auditor sees. ``id`` is the same for the opening and the closing entry.
+
+    ``stream`` is a stream's identity or empty (agent or platform as a whole); ``count`` the records it
+    concerns, where that can be said; ``edge`` the hop after the last one that held them (I12).
+    """
+
+    id: str
+    kind: FindingKind
+    at_us: int
+    state: Literal["opened", "closed"]
+    text: str
+    tenant: str = ""
+    table: str = ""
+    agent: str = ""
+    stream: str = ""
+    epoch: str = ""
+    count: int = 0
+    edge: str = ""
