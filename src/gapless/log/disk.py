@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 Buffer = bytes | bytearray | memoryview
@@ -107,8 +108,8 @@ class OsFile:
 
     def close(self) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            descriptor, self._fd = self._fd, -1  # gone whatever close says: never close it twice
+            os.close(descriptor)
 
 
 class OsDisk:
@@ -135,14 +136,15 @@ class OsDisk:
             return []
 
     def make_dirs(self, directory: str) -> None:
-        if os.path.isdir(directory):
-            return
         parent = os.path.dirname(os.path.abspath(directory))
-        self.make_dirs(parent)
-        try:
-            os.mkdir(directory, 0o700)
-        except FileExistsError:
+        if os.path.isdir(directory):
+            # Whoever created it may have been killed before its name was durable.
+            with suppress(PermissionError):  # a parent that we may not read: we did not create it
+                self.sync_dir(parent)
             return
+        self.make_dirs(parent)
+        with suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
         self.sync_dir(parent)
 
     def sync_dir(self, directory: str) -> None:
@@ -174,7 +176,7 @@ def write_atomically(disk: Disk, path: str, data: bytes) -> None:
     finally:
         file.close()
     disk.rename(temporary, path)
-    disk.sync_dir(path.rpartition("/")[0] or ".")
+    disk.sync_dir(os.path.dirname(path) or ".")
 
 
 def read_small(disk: Disk, path: str) -> bytes | None:

@@ -1,21 +1,23 @@
 """Frames: how one message stands in a log segment or in a request body.
 
-A frame is a head of 32 bytes, a small ``meta`` (JSON) and a ``body`` (bytes). All integers little-endian:
+A frame is a head of 40 bytes, a small ``meta`` (JSON) and a ``body`` (bytes). All integers little-endian:
 
     offset  size
          0     2  magic "GF"
          2     1  format version, 1
          3     1  kind, of the log's own choosing
          4     8  position of this frame in its log; 0 on the wire
-        12     4  length of meta
-        16     4  length of body
-        20     4  CRC-32 of meta
-        24     4  CRC-32 of body
-        28     4  CRC-32 of the 28 bytes before
+        12     8  position up to which the log was durable when this frame was written; 0 on the wire
+        20     4  length of meta
+        24     4  length of body
+        28     4  CRC-32 of meta
+        32     4  CRC-32 of body
+        36     4  CRC-32 of the 36 bytes before
 
 The checks are separate so that damage to a body still leaves its meta readable: what was lost can be
 named. The position makes a frame valid in one place only, so that a search for the next good frame
-after damage cannot be misled by bytes inside a body.
+after damage is not misled by frames of another log, or of another place in this one, inside a body. The
+durable position tells damage to what was acknowledged from a tail that was torn before it was.
 """
 
 from __future__ import annotations
@@ -30,17 +32,21 @@ from gapless.model.errors import Corrupt
 
 MAGIC = b"GF"
 VERSION = 1
-HEAD_BYTES = 32
+HEAD_BYTES = 40
 
-_HEAD = struct.Struct("<2sBBQIIII")
+#: The kind of frame that a reader returns for bytes it could not make sense of. Never written.
+DAMAGED = 255
+
+_HEAD = struct.Struct("<2sBBQQIIII")
 _CRC = struct.Struct("<I")
 
 
 class Head(NamedTuple):
-    """What a frame's first 32 bytes say, once their checksum was seen to hold."""
+    """What a frame's first 40 bytes say, once their checksum was seen to hold."""
 
     kind: int
     position: int
+    durable: int
     meta_bytes: int
     body_bytes: int
     meta_crc: int
@@ -61,9 +67,14 @@ class Frame(NamedTuple):
     body: memoryview
 
 
-def encode(kind: int, meta: bytes, body: Buffer = b"", position: int = 0) -> list[Buffer]:
-    """The buffers of a frame, to be written one after the other; the body is not copied."""
-    head = _HEAD.pack(MAGIC, VERSION, kind, position, len(meta), len(body), crc32(meta), crc32(body))
+def encode(kind: int, meta: bytes, body: Buffer = b"", position: int = 0, durable: int = 0) -> list[Buffer]:
+    """The buffers of a frame, to be written one after the other; the body is not copied.
+
+    Raises ValueError for the kind ``DAMAGED``.
+    """
+    if kind == DAMAGED:
+        raise ValueError(f"kind {DAMAGED} means damage: choose another for what is written")
+    head = _HEAD.pack(MAGIC, VERSION, kind, position, durable, len(meta), len(body), crc32(meta), crc32(body))
     return [head + _CRC.pack(crc32(head)) + meta, body]
 
 
@@ -71,15 +82,15 @@ def decode_head(data: Buffer, offset: int = 0) -> Head | None:
     """The head at ``offset``, or None if there is none that is whole and intact."""
     if len(data) - offset < HEAD_BYTES:
         return None
-    magic, version, kind, position, meta_bytes, body_bytes, meta_crc, body_crc = _HEAD.unpack_from(
+    magic, version, kind, position, durable, meta_bytes, body_bytes, meta_crc, body_crc = _HEAD.unpack_from(
         data, offset
     )
-    if magic != MAGIC or version != VERSION:
+    if magic != MAGIC or version != VERSION or kind == DAMAGED:
         return None
     (head_crc,) = _CRC.unpack_from(data, offset + _HEAD.size)
     if crc32(memoryview(data)[offset : offset + _HEAD.size]) != head_crc:
         return None
-    return Head(kind, position, meta_bytes, body_bytes, meta_crc, body_crc)
+    return Head(kind, position, durable, meta_bytes, body_bytes, meta_crc, body_crc)
 
 
 def decode_all(data: Buffer, *, frames_max: int) -> Iterator[Frame]:

@@ -10,8 +10,16 @@ import msgspec
 from gapless.model.stream import EpochOpen, StreamKey
 
 LossCause = Literal[
-    "spool_full", "spool_corrupt", "epoch_unclosed", "source_truncated", "source_deleted", "operator"
+    "spool_full", "spool_corrupt", "journal_corrupt", "source_truncated", "source_deleted", "operator"
 ]
+
+
+class SkippedBytes(msgspec.Struct, frozen=True, array_like=True):
+    """Bytes ``[start, end)`` of a file that were never read: a jump between its parts that is explained."""
+
+    file: str
+    start: int
+    end: int
 
 
 class Loss(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -34,6 +42,7 @@ class Loss(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     records_min: int = 0
     records_max: int | None = None
     bytes_lost: int | None = None
+    skipped: SkippedBytes | None = None
     evidence: str = ""
 
     @property
