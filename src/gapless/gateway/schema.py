@@ -1,0 +1,64 @@
+"""The tables of the gateway's index. The format's number grows with every change to them."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Integer, MetaData, String, Table
+
+FORMAT = 1
+
+metadata = MetaData()
+
+#: One row: the format, and the journal position before which everything is in these tables.
+meta = Table(
+    "meta",
+    metadata,
+    Column("format", Integer, nullable=False),
+    Column("cursor", Integer, nullable=False),
+)
+
+#: Every batch of the journal; of two with the same identity, the first.
+batches = Table(
+    "batches",
+    metadata,
+    Column("stream", String, primary_key=True),
+    Column("epoch", String, primary_key=True),
+    Column("first", Integer, primary_key=True),
+    Column("next", Integer, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("journaled_us", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: The seqs of ``batches`` as disjoint, non-adjacent ranges.
+ranges = Table(
+    "ranges",
+    metadata,
+    Column("stream", String, primary_key=True),
+    Column("epoch", String, primary_key=True),
+    Column("first", Integer, primary_key=True),
+    Column("next", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Where each agent's newest claims stand.
+chains = Table(
+    "chains",
+    metadata,
+    Column("agent", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: The epochs that must not go on, and the finding that said so first.
+fences = Table(
+    "fences",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("stream", String, nullable=False),
+    Column("epoch", String, nullable=False),
+    Column("finding", String, nullable=False, unique=True),
+)
