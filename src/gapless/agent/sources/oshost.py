@@ -1,0 +1,147 @@
+"""The disk of this machine, behind the port of the file source."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+
+from gapless.agent.sources.globs import is_wild, name_matcher, path_matches, split_pattern
+from gapless.agent.sources.port import FileStat, Listing, Scan, Seen
+
+# O_NONBLOCK: a name that became a FIFO since it was looked at must not hang the collector.
+_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+class OsFile:
+    """A descriptor; see SourceFile."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def pread_into(self, buffer: memoryview, offset: int) -> int:
+        return os.preadv(self._fd, [buffer], offset)
+
+    def stat(self) -> FileStat:
+        found = os.fstat(self._fd)
+        return FileStat(found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns, found.st_nlink)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class OsHost:
+    """Directories and files of this machine; see SourceHost.
+
+    A scan reads every directory that the patterns name, at most ``entries_max`` entries of them in all:
+    a pattern that covers more (``/**/*.log``) fails with an error that says so, and the scan shows what
+    was found until then.
+    """
+
+    def __init__(self, entries_max: int = 200_000) -> None:
+        self._entries_max = entries_max
+
+    def scan(self, paths: Sequence[str], exclude: Sequence[str]) -> Scan:
+        walk = _Walk(self._entries_max)
+        files = [
+            seen
+            for pattern in paths
+            for seen in walk.files("", split_pattern(pattern))
+            if not any(path_matches(other, seen.path) for other in exclude)
+        ]
+        return Scan(files, walk.failed)
+
+    def listing(self, directory: str) -> Listing:
+        with os.scandir(directory) as entries:
+            files = [seen for entry in entries if (seen := _seen_if_readable(entry)) is not None]
+        return Listing(os.stat(directory).st_dev, files)
+
+    def real_path(self, path: str) -> str:
+        return os.path.realpath(path)
+
+    def open(self, path: str) -> OsFile:
+        return OsFile(os.open(path, _OPEN_FLAGS))
+
+
+class _Walk:
+    """One scan: what it has failed to read, and how many entries it may still look at."""
+
+    def __init__(self, entries_max: int) -> None:
+        self.failed: list[tuple[str, OSError]] = []
+        self._left = entries_max
+
+    def files(self, directory: str, parts: tuple[str, ...]) -> Iterator[Seen]:
+        """The files below ``directory`` ("" is the root) that match the pattern's remaining parts."""
+        part, rest = parts[0], parts[1:]
+        if not is_wild(part):
+            path = f"{directory}/{part}"
+            if rest:
+                yield from self.files(path, rest)
+            elif (seen := self._stat(path, None)) is not None:
+                yield seen
+            return
+        if part == "**":
+            yield from self.files(directory, rest)
+        matches = name_matcher(part).match
+        for entry in self._entries(directory or "/"):
+            if not matches(entry.name):
+                continue
+            if not rest:
+                if (seen := self._stat(entry.path, entry)) is not None:
+                    yield seen
+            elif part == "**":
+                # Links are not descended into here: they may lead in a circle.
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self.files(entry.path, parts)
+            elif self._is_dir(entry):
+                yield from self.files(entry.path, rest)
+
+    def _entries(self, directory: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(directory) as entries:
+                found = list(entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            self.failed.append((directory, error))
+            return []
+        self._left -= len(found)
+        if self._left < 0:
+            self.failed.append((directory, OSError("too many entries below this pattern: narrow it")))
+            return []
+        return found
+
+    def _is_dir(self, entry: os.DirEntry[str]) -> bool:
+        try:
+            return entry.is_dir()
+        except OSError as error:
+            self.failed.append((entry.path, error))
+            return False
+
+    def _stat(self, path: str, entry: os.DirEntry[str] | None) -> Seen | None:
+        try:
+            return _seen(path, entry)
+        except OSError as error:
+            self.failed.append((path, error))
+            return None
+
+
+def _seen(path: str, entry: os.DirEntry[str] | None) -> Seen | None:
+    """What a name leads to, if that is a regular file. Raises OSError, but not for a name that is gone
+    or a link that leads nowhere."""
+    try:
+        found = os.stat(path) if entry is None else entry.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return Seen(path, found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
+
+
+def _seen_if_readable(entry: os.DirEntry[str]) -> Seen | None:
+    try:
+        return _seen(entry.path, entry)
+    except OSError:
+        return None
