@@ -1,0 +1,140 @@
+"""Runs one query in this process: check, lock, views, rows."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+
+import duckdb
+import msgspec
+
+from gapless.model.errors import Corrupt, GaplessError, Refused, Unavailable
+from gapless.query.check import check
+from gapless.query.languages import to_sql
+from gapless.query.request import QueryRequest, QueryResult
+from gapless.query.results import column_of, fetch, value_of
+from gapless.query.sandbox import TOP_ROWS_MAX, limit_memory, lock, open_connection
+from gapless.query.views import create_view
+
+_MESSAGE_CHARACTERS_MAX = 500
+_LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
+
+
+class Query:
+    """A query that has been checked, on a connection of ``open_connection`` that serves nothing else.
+
+    ``paths`` are the files that it is going to read. Raises Refused (the text, or a limit), and Corrupt or
+    Unavailable as ``run`` does.
+    """
+
+    def __init__(self, request: QueryRequest, connection: duckdb.DuckDBPyConnection) -> None:
+        self._started_ns = time.monotonic_ns()
+        self._request = request
+        self._connection = connection
+        limits = request.limits
+        sql = to_sql(request.text, request.language)
+        if len(sql.encode(errors="replace")) > limits.text_bytes_max:
+            raise Refused(f"the query is longer than {limits.text_bytes_max} bytes: make it shorter")
+        with _explaining(request):
+            limit_memory(connection, limits.memory_bytes_max)
+            self._checked = check(connection, sql, (files.table.name for files in request.tables))
+        self._reads = [files for files in request.tables if files.table.name in self._checked.tables]
+        self.paths = [path for files in self._reads for path in files.paths]
+        if len(self.paths) > limits.files_max:
+            raise Refused(f"the query reads more than {limits.files_max} files: narrow --from and --to")
+
+    def run(self) -> QueryResult:
+        """Lock the connection and answer, once. Raises Refused (the text, or a limit), Unavailable (a file is
+        gone: resolve the files again and retry) and Corrupt (a file is not readable as Parquet)."""
+        with _explaining(self._request):
+            return self._answer()
+
+    def _answer(self) -> QueryResult:
+        request, limits, connection = self._request, self._request.limits, self._connection
+        lock(connection, self.paths, limits)
+        for files in self._reads:
+            create_view(connection, files, request.from_us, request.to_us)
+        subquery = self._checked.subquery
+        described = connection.execute(f"SELECT * FROM {subquery} LIMIT 0").description
+        columns = [column_of(name, kind) for name, kind, *_ in described]
+        values = ", ".join(value_of(at, kind) for at, (_, kind, *_) in enumerate(described, start=1))
+        connection.execute(f"SELECT {values} FROM {subquery} LIMIT {limits.rows_max + 1}")
+        fetched = fetch(
+            connection, columns, rows_max=limits.rows_max, result_bytes_max=limits.result_bytes_max
+        )
+        return QueryResult(
+            columns=columns,
+            rows_json=msgspec.Raw(fetched.rows_json),
+            truncated=fetched.truncated,
+            elapsed_us=(time.monotonic_ns() - self._started_ns) // 1000,
+            scanned_files=len(self.paths),
+        )
+
+
+def execute(request: QueryRequest) -> QueryResult:
+    """Answer ``request`` in this process. Raises what ``Query`` raises.
+
+    Limits that can only be kept by ending a process (a value of many GB, a step that does not look at the
+    clock) are not kept here: see ``pool``.
+    """
+    with contextlib.closing(open_connection()) as connection:
+        return Query(request, connection).run()
+
+
+@contextlib.contextmanager
+def _explaining(request: QueryRequest) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _explained(error, request) from None
+    except MemoryError:
+        raise _out_of_memory(request) from None
+
+
+def _explained(error: duckdb.Error, request: QueryRequest) -> GaplessError:
+    """What the engine's failure means to the one who asked; paths of files stay out of it."""
+    match error:
+        case duckdb.OutOfMemoryException():
+            return _out_of_memory(request)
+        case duckdb.InterruptException():
+            return out_of_time(request)
+        case duckdb.PermissionException():
+            return Refused("the query reaches outside the tables: read tables by their names")
+        case duckdb.IOException() if "No files found" in str(error) or "No such file" in str(error):
+            return Unavailable("a data file was replaced while the query began: run it again")
+        case duckdb.IOException() | duckdb.HTTPException():
+            return Unavailable("a data file cannot be read: see the platform's log, then run the query again")
+        case duckdb.InternalError() | duckdb.FatalException():
+            return Unavailable("the query engine failed inside: run the query again, or write it differently")
+    message = _first_sentence(str(error))
+    for files in request.tables:
+        for path in files.paths:
+            if path in message:
+                return Corrupt(f"a data file of {files.table.name} cannot be read: audit the lake's files")
+    return Refused(message)
+
+
+def _first_sentence(message: str) -> str:
+    """The engine's message without its excerpt of the text, but with the line that it points at."""
+    line = _LINE.search(message)
+    summary = " ".join(message.split("\n\n")[0].split())[:_MESSAGE_CHARACTERS_MAX]
+    # The text stands one line lower than its author wrote it: after the opening parenthesis.
+    return f"{summary} (line {int(line[1]) - 1})" if line else summary
+
+
+def _out_of_memory(request: QueryRequest) -> Refused:
+    mebibytes = request.limits.memory_bytes_max >> 20
+    return Refused(
+        f"the query needs more than {mebibytes} MiB of memory: narrow --from and --to, give an ORDER BY a "
+        f"LIMIT of up to {TOP_ROWS_MAX}, or aggregate before you sort and join"
+    )
+
+
+def out_of_time(request: QueryRequest) -> Refused:
+    """The refusal of a query that used up its time."""
+    return Refused(
+        f"the query took longer than {request.limits.time_s_max:g} s: narrow --from and --to, "
+        "or filter before you join"
+    )

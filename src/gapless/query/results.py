@@ -1,0 +1,149 @@
+"""From the engine's rows to an answer: JSON-ready values, cut at the limits.
+
+The engine itself turns what JSON has no form for into text, so that no value passes through a Python type
+that is narrower than the engine's (years beyond 9999, infinite times, 128-bit integers).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import duckdb
+import msgspec
+
+from gapless.query.request import ResultColumn, ResultType
+
+_CHUNK_ROWS = 1_000
+
+_TIMES = ("date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone")
+_NESTED = ("list", "array", "struct", "tuple", "map", "union", "variant", "null")
+
+_RESULT_TYPES: dict[str, ResultType] = {
+    "boolean": "bool",
+    "tinyint": "int",
+    "smallint": "int",
+    "integer": "int",
+    "utinyint": "int",
+    "usmallint": "int",
+    "bigint": "long",
+    "uinteger": "long",
+    "ubigint": "long",
+    "hugeint": "long",
+    "uhugeint": "long",
+    "float": "real",
+    "double": "real",
+    "decimal": "decimal",
+    "bignum": "decimal",
+    "uuid": "guid",
+    "interval": "timespan",
+    "time": "timespan",
+    "time with time zone": "timespan",
+    "time_ns": "timespan",
+    **dict.fromkeys(_TIMES, "datetime"),
+    **dict.fromkeys(_NESTED, "dynamic"),
+}
+
+#: Types that come out of the engine as the JSON value they are.
+_AS_THEY_ARE = frozenset(
+    name for name, kind in _RESULT_TYPES.items() if kind in ("bool", "int", "long", "real")
+)
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """Rows within the limits as a JSON array, and whether there were more."""
+
+    rows_json: bytes
+    truncated: bool
+
+
+def column_of(name: str, kind: Any) -> ResultColumn:
+    """The answer's column for one of the engine's."""
+    return ResultColumn(name, "dynamic" if _is_json(kind) else _RESULT_TYPES.get(kind.id, "string"))
+
+
+def value_of(index: int, kind: Any) -> str:
+    """SQL that turns the ``index``-th column (from 1) into a boolean, an integer, a double or text."""
+    column = f"#{index}"
+    if kind.id in _AS_THEY_ARE:
+        return column
+    if kind.id in _TIMES:
+        return f"strftime(CAST({column} AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%fZ')"
+    if kind.id in _NESTED:
+        return f"CAST(to_json({column}) AS VARCHAR)"
+    if kind.id == "blob":
+        return f"base64({column})"
+    return f"CAST({column} AS VARCHAR)"
+
+
+def fetch(
+    connection: duckdb.DuckDBPyConnection,
+    columns: list[ResultColumn],
+    *,
+    rows_max: int,
+    result_bytes_max: int,
+) -> Rows:
+    """Take the rows of the statement that ``connection`` executes: at most ``rows_max`` of them, and at most
+    ``result_bytes_max`` as JSON. Rows are held as JSON alone: Python's values take several times as much."""
+    encoded: list[bytes] = []
+    left_rows, left_bytes = rows_max, result_bytes_max - len(b"[]")
+    truncated = False
+    for chunk in _chunks(connection, columns):
+        fitting = _fitting(chunk[:left_rows], left_bytes)
+        truncated = len(fitting) < len(chunk)
+        if fitting:
+            encoded.append(b",".join(fitting))
+            left_rows -= len(fitting)
+            left_bytes -= len(encoded[-1]) + len(b",")
+        if truncated:
+            break
+    return Rows(b"[" + b",".join(encoded) + b"]", truncated)
+
+
+def _chunks(
+    connection: duckdb.DuckDBPyConnection, columns: list[ResultColumn]
+) -> Iterator[list[tuple[Any, ...]]]:
+    converters = [(at, _CONVERTERS[c.type]) for at, c in enumerate(columns) if c.type in _CONVERTERS]
+    while chunk := connection.fetchmany(_CHUNK_ROWS):
+        if converters:
+            by_column = list(zip(*chunk, strict=True))
+            for at, convert in converters:
+                by_column[at] = tuple(map(convert, by_column[at]))
+            chunk = list(zip(*by_column, strict=True))
+        yield chunk
+
+
+def _fitting(rows: list[tuple[Any, ...]], bytes_max: int) -> list[bytes]:
+    """The first of ``rows`` as JSON, as many as fit into ``bytes_max`` with a comma between them."""
+    encoded: list[bytes] = []
+    used_bytes = -len(b",")
+    for row in map(msgspec.json.encode, rows):
+        used_bytes += len(row) + len(b",")
+        if used_bytes > bytes_max:
+            break
+        encoded.append(row)
+    return encoded
+
+
+def _real(value: float | None) -> float | str | None:
+    if value is None or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _dynamic(text: str | None) -> Any:
+    """The value of a JSON text; the text itself where JSON cannot hold it (NaN inside, very deep)."""
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+
+
+_CONVERTERS: dict[ResultType, Callable[[Any], Any]] = {"real": _real, "dynamic": _dynamic}
+
+
+def _is_json(kind: Any) -> bool:
+    return str(kind) == "JSON"

@@ -1,0 +1,58 @@
+"""A table as a view over its Parquet files: its columns and types, in its window, whatever the files hold."""
+
+from __future__ import annotations
+
+import duckdb
+
+from gapless.model.tables import SYSTEM_COLUMNS, ColumnType
+from gapless.query.request import TableFiles
+from gapless.query.sandbox import quoted_name, text_literal
+
+_ENGINE_TYPES: dict[ColumnType, str] = {
+    "string": "VARCHAR",
+    "int": "INTEGER",
+    "long": "BIGINT",
+    "real": "DOUBLE",
+    "bool": "BOOLEAN",
+    "datetime": "TIMESTAMPTZ",
+    "timespan": "VARCHAR",
+    "guid": "VARCHAR",
+    "dynamic": "VARCHAR",  # JSON text
+}
+
+
+def create_view(
+    connection: duckdb.DuckDBPyConnection, files: TableFiles, from_us: int | None, to_us: int | None
+) -> None:
+    """Create the view of a table; a column that no file has is NULL, and a table without files is empty."""
+    present = _columns_of(connection, files.paths)
+    columns = ", ".join(
+        f"CAST({quoted_name(column.name) if column.name in present else 'NULL'}"
+        f" AS {_ENGINE_TYPES[column.type]}) AS {quoted_name(column.name)}"
+        for column in (*files.table.columns, *SYSTEM_COLUMNS)
+    )
+    rows = f"SELECT {columns}{_source(files.paths)}"
+    window = " AND ".join(_bounds(from_us, to_us)) or "true"
+    connection.execute(
+        f"CREATE VIEW {quoted_name(files.table.name)} AS SELECT * FROM ({rows}) WHERE {window}"
+    )
+
+
+def _bounds(from_us: int | None, to_us: int | None) -> list[str]:
+    bounds = ((">=", from_us), ("<", to_us))
+    return [f"TimeGenerated {sign} make_timestamptz({us})" for sign, us in bounds if us is not None]
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection, paths: tuple[str, ...]) -> set[str]:
+    if not paths:
+        return set()
+    described = connection.execute(f"DESCRIBE SELECT *{_source(paths)}").fetchall()
+    return {name for name, *_ in described}
+
+
+def _source(paths: tuple[str, ...]) -> str:
+    if not paths:
+        return " WHERE false"
+    listed = ", ".join(map(text_literal, paths))
+    # A directory named column=value must not become a column.
+    return f" FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
