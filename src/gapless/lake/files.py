@@ -1,0 +1,155 @@
+"""Parquet files: written, made durable, found and removed.
+
+A file is written once, under a name that was never used before, and is part of a table only when the
+catalogue says so. Its name is ``tables/TENANT/TABLE/DAY.GENERATION.UUID.parquet``; the generation is that of
+the catalogue's owner who wrote it, so that what a dead owner left unfinished can be told from what the living
+one is writing at this moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gapless.log.disk import Disk
+from gapless.model.errors import Unavailable
+
+_TABLES = "tables"
+_SUFFIX = ".parquet"
+
+
+class Written(NamedTuple):
+    """A durable file: its path relative to the lake's directory, rows, and size in bytes."""
+
+    path: str
+    rows: int
+    bytes: int
+
+
+class OpenFile:
+    """A Parquet file in memory, growing by one row group with each ``write``; see ``TableFiles.save``."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._sink = pa.BufferOutputStream()
+        self._writer = pq.ParquetWriter(
+            self._sink, schema, compression="zstd", compression_level=1, store_schema=False
+        )
+        self.rows = 0
+
+    def write(self, rows: pa.Table) -> None:
+        self._writer.write_table(rows, row_group_size=max(len(rows), 1))
+        self.rows += len(rows)
+
+    def finish(self) -> pa.Buffer:
+        """The whole file."""
+        self._writer.close()
+        return self._sink.getvalue()
+
+
+class TableFiles:
+    """The files of the lake in directory ``root``, as ``generation`` of its owners sees them."""
+
+    def __init__(self, disk: Disk, root: str, generation: int) -> None:
+        self._disk = disk
+        self._root = root
+        self._generation = generation
+
+    def new_path(self, tenant: str, table: str, day: str) -> str:
+        """A path for a new file, relative to ``root``, in a directory that exists durably."""
+        directory = f"{_TABLES}/{tenant}/{table}"
+        try:
+            self._disk.make_dirs(self.absolute(directory))
+        except OSError as error:
+            raise Unavailable(f"the disk did not take {directory}: {error.strerror}") from error
+        return f"{directory}/{day}.{self._generation}.{uuid4().hex}{_SUFFIX}"
+
+    def absolute(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    def save(self, path: str, file: OpenFile) -> Written:
+        """Write a file; its bytes are durable on return, its name after ``sync_names``.
+
+        Raises Unavailable if the disk refuses; nothing that counts is left then.
+        """
+        data = file.finish()
+        try:
+            handle = self._disk.create(self.absolute(path))
+            try:
+                handle.write([memoryview(data)], 0)
+                handle.sync()
+            finally:
+                handle.close()
+        except OSError as error:
+            self.unlink([path])
+            raise Unavailable(f"the disk did not take {path}: {error.strerror}") from error
+        return Written(path, file.rows, data.size)
+
+    def make_durable(self, path: str) -> int:
+        """Make a file durable that somebody else wrote at ``path``; return its size in bytes."""
+        try:
+            handle = self._disk.open(self.absolute(path), writable=True)
+            try:
+                handle.sync()
+                size = handle.size()
+            finally:
+                handle.close()
+        except OSError as error:
+            self.unlink([path])
+            raise Unavailable(f"the disk did not take {path}: {error.strerror}") from error
+        self.sync_names([path])
+        return size
+
+    def sync_names(self, paths: Sequence[str]) -> None:
+        """On return the names of these files are durable."""
+        for directory in dict.fromkeys(path.rpartition("/")[0] for path in paths):
+            try:
+                self._disk.sync_dir(self.absolute(directory))
+            except OSError as error:
+                raise Unavailable(f"the disk did not take names in {directory}: {error.strerror}") from error
+
+    def unlink(self, paths: Sequence[str]) -> list[str]:
+        """Remove files; return those that are gone. What cannot be removed now is left to a later sweep."""
+        gone = []
+        for path in paths:
+            try:
+                self._disk.unlink(self.absolute(path))
+            except FileNotFoundError:
+                pass
+            except OSError:
+                continue
+            gone.append(path)
+        return gone
+
+    def tables(self) -> Iterator[tuple[str, str]]:
+        """Every tenant and table that has a directory."""
+        for tenant in self._names(_TABLES):
+            for table in self._names(f"{_TABLES}/{tenant}"):
+                yield tenant, table
+
+    def of_earlier_generations(self, tenant: str, table: str) -> list[str]:
+        """The files of a table that earlier owners wrote, committed or not."""
+        directory = f"{_TABLES}/{tenant}/{table}"
+        names = self._names(directory)
+        return [f"{directory}/{name}" for name in names if _generation(name) < self._generation]
+
+    def leftovers(self, directory: str) -> list[str]:
+        """What is in a directory of the lake's own that outlives no process."""
+        return [f"{directory}/{name}" for name in self._names(directory)]
+
+    def _names(self, directory: str) -> list[str]:
+        try:
+            return self._disk.names(self.absolute(directory))
+        except NotADirectoryError:  # not of the lake's making
+            return []
+
+
+def _generation(name: str) -> int:
+    """The generation in a file's name; for names that are not ours a number above all generations."""
+    parts = name.split(".")
+    if len(parts) == 4 and parts[1].isdigit() and name.endswith(_SUFFIX):
+        return int(parts[1])
+    return 1 << 62
