@@ -1,0 +1,297 @@
+"""The book of one epoch: which account holds each of its seqs. Range arithmetic only.
+
+    claimed      [0, next): what the agent's latest claim, or a batch, says exists
+    journaled    what the journal holds
+    stored, quarantined, filtered, expired, lost
+                 where a seq has come to rest; disjoint. ``settled`` is their union, kept beside them, so
+                 that a seq posted twice shows at once (I3) and each count has a second measure (I14)
+    held         what the agent's latest claim says its spool still holds
+
+A seq that is claimed and neither settled, journaled nor held is suspect; if it stays so for the lag
+allowed it is a gap. Gaps leave only by a posting (I13).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Any, Literal
+
+import msgspec
+
+from gapless.model.batch import Part
+from gapless.model.claim import SkippedBytes
+from gapless.model.ranges import Range, RangeSet
+from gapless.model.stream import EpochOpen
+
+Account = Literal["stored", "quarantined", "filtered", "expired", "lost"]
+
+_WITNESSES_MAX = 64  # points in time kept for bracketing gaps, which form at the young end
+_POINTS_MAX = 1024  # claims kept while the watermark waits; thinned beyond, which only makes it later
+_WAITING_MAX = 1024  # batches ahead of the next in order whose source positions are not checked yet
+_JUMPS_MAX = 256  # unexplained jumps kept
+
+
+class Gap(msgspec.Struct):
+    """Seqs ``[first, next)`` that no account holds, suspect since ``since_us`` (our clock). They were read
+    at their source between the two times (0: nobody can say), going by claims and neighbouring batches."""
+
+    first: int
+    next: int
+    since_us: int
+    not_before_us: int
+    not_after_us: int
+
+
+class Witness(msgspec.Struct, array_like=True):
+    """At ``at_us`` all seqs below ``seq`` had been read, and none from ``seq`` on."""
+
+    seq: int
+    at_us: int
+
+
+class EpochBook(msgspec.Struct, kw_only=True):
+    """See the module. Counts are records; times are microseconds."""
+
+    opened: EpochOpen
+    first_seen_us: int
+    next: int = 0
+    claimed_next: int = 0  # by claims alone: what batches say beyond it is still on its way
+    closed_next: int | None = None
+    journaled: RangeSet = msgspec.field(default_factory=RangeSet)
+    stored: RangeSet = msgspec.field(default_factory=RangeSet)
+    quarantined: RangeSet = msgspec.field(default_factory=RangeSet)
+    filtered: RangeSet = msgspec.field(default_factory=RangeSet)
+    expired: RangeSet = msgspec.field(default_factory=RangeSet)
+    lost: RangeSet = msgspec.field(default_factory=RangeSet)
+    settled: RangeSet = msgspec.field(default_factory=RangeSet)
+    held: RangeSet = msgspec.field(default_factory=RangeSet)
+    refused: RangeSet = msgspec.field(default_factory=RangeSet)
+    received_records: int = 0
+    duplicate_records: int = 0
+    reversed_records: int = 0
+    suspects: list[Gap] = msgspec.field(default_factory=list)
+    points: list[Witness] = msgspec.field(default_factory=list)
+    witnesses: list[Witness] = msgspec.field(default_factory=list)
+    watermark_us: int = 0
+    last_claim_us: int = 0  # the last claim's time, for the bracket of an end that nobody saw
+    files: dict[str, int] = msgspec.field(default_factory=dict)
+    followed: int = 0
+    waiting: dict[int, tuple[int, tuple[Part, ...]]] = msgspec.field(default_factory=dict)
+    jumps: dict[str, tuple[SkippedBytes, int]] = msgspec.field(default_factory=dict)
+
+    # -- postings ---------------------------------------------------------------------------------------
+
+    def post_batch(self, first: int, next_: int, read_from_us: int, read_to_us: int) -> None:
+        """The journal accepted ``[first, next)``. What was declared lost and arrives is reversed."""
+        count = next_ - first
+        new = self.journaled.add(first, next_)
+        self.received_records += count
+        self.duplicate_records += count - new
+        if self.lost:
+            for a, b in self.lost.overlap(first, next_):
+                self.lost.remove(a, b)
+                self.settled.remove(a, b)
+                self.reversed_records += b - a
+        self.next = max(self.next, next_)
+        self._witness(first, read_from_us)
+        self._witness(next_, read_to_us)
+
+    def post(self, account: Account, first: int, next_: int) -> list[str]:
+        """The seqs ``[first, next)`` came to rest in ``account``. Returns what is wrong with that, in words:
+        a seq upstream never had (I2), or one that rests elsewhere already (I3). Such seqs are left out."""
+        faults: list[str] = []
+        if account == "lost":  # only what is nowhere else can be lost
+            for a, b in self.journaled.holes(first, next_):
+                self._settle(self.lost, a, b)
+            self.next = max(self.next, next_)
+            return faults
+        unknown = self.journaled.holes(first, next_)
+        if unknown:
+            faults.append(f"{account} holds {_text(unknown)}, which the journal never had")
+        for a, b in self.journaled.overlap(first, next_):
+            if account == "expired":
+                for c, d in self.stored.overlap(a, b):
+                    self.stored.remove(c, d)
+                    self.expired.add(c, d)
+                continue
+            twice = self.settled.overlap(a, b)
+            if twice:
+                faults.append(f"{account} was given {_text(twice)} a second time")
+            self._settle(self._account(account), a, b)
+        return faults
+
+    def claim(self, next_: int, held: RangeSet, refused: RangeSet, at_us: int) -> bool:
+        """An agent's claim. Returns False if its ``next`` went back (I5): it is not taken then."""
+        if next_ < self.claimed_next:
+            return False
+        self.claimed_next = next_
+        self.next = max(self.next, next_)
+        self.held, self.refused = held, refused
+        self.last_claim_us = max(self.last_claim_us, at_us)
+        self._witness(next_, at_us)
+        if self.points and self.points[-1].seq == next_:
+            self.points[-1].at_us = max(self.points[-1].at_us, at_us)
+        else:
+            self.points.append(Witness(next_, at_us))
+            if len(self.points) > _POINTS_MAX:
+                del self.points[1 : _POINTS_MAX // 2 : 2]
+        self.advance()
+        return True
+
+    def close(self, final_next: int) -> None:
+        """Nothing follows ``final_next``."""
+        self.closed_next = final_next
+        self.next = max(self.next, final_next)
+
+    def advance(self) -> None:
+        """Move the watermark over the claims that are settled by now."""
+        prefix = self.settled.prefix()
+        done = 0
+        while done < len(self.points) and self.points[done].seq <= prefix:
+            self.watermark_us = max(self.watermark_us, self.points[done].at_us)
+            done += 1
+        # The last point stays: a later claim with the same next moves it.
+        del self.points[: min(done, len(self.points) - 1)]
+
+    # -- source positions (I8) --------------------------------------------------------------------------
+
+    def follow(self, first: int, next_: int, parts: tuple[Part, ...], now_us: int) -> None:
+        """Check that the parts of consecutive batches continue their files. Batches that come early wait."""
+        if first != self.followed:
+            if first > self.followed and len(self.waiting) < _WAITING_MAX:
+                self.waiting[first] = (next_, parts)
+            return
+        while True:
+            for part in parts:
+                self._follow_part(part, now_us)
+            self.followed = next_
+            if next_ not in self.waiting:
+                return
+            next_, parts = self.waiting.pop(next_)
+
+    def explain(self, skipped: SkippedBytes) -> None:
+        """A loss says that these bytes were skipped: a jump over them is no discontinuity."""
+        jump = self.jumps.pop(skipped.file, None)
+        if jump is None and self.files.get(skipped.file) == skipped.start:
+            self.files[skipped.file] = skipped.end
+        elif jump is not None and jump[0] != skipped:
+            self.jumps[skipped.file] = jump
+
+    def _follow_part(self, part: Part, now_us: int) -> None:
+        known = self.files.get(part.file)
+        if known is not None and known != part.start and len(self.jumps) < _JUMPS_MAX:
+            self.jumps[part.file] = (SkippedBytes(part.file, known, part.start), now_us)
+        if part.done:
+            self.files.pop(part.file, None)
+        else:
+            self.files[part.file] = part.end
+
+    # -- what the books say -----------------------------------------------------------------------------
+
+    def review(self, now_us: int) -> None:
+        """Find anew what is suspect, keeping since when each seq has been so."""
+        if not self.suspects and not self.held and self.settled.prefix() == self.next:
+            return
+        fresh: list[Gap] = []
+        for first, next_ in self._unaccounted():
+            older = [gap for gap in self.suspects if gap.first < next_ and gap.next > first]
+            if older:
+                oldest = min(older, key=lambda gap: gap.since_us)
+                not_before = min(gap.not_before_us for gap in older)
+                not_after = max(gap.not_after_us for gap in older)
+                fresh.append(Gap(first, next_, oldest.since_us, not_before, not_after))
+            else:
+                fresh.append(Gap(first, next_, now_us, *self.bracket(first, next_)))
+        self.suspects = fresh
+
+    def gaps(self, now_us: int, lag_us: int) -> list[Gap]:
+        """The suspects that have been so for the lag allowed."""
+        return [gap for gap in self.suspects if now_us - gap.since_us >= lag_us]
+
+    def reach_us(self, gaps: list[Gap]) -> int:
+        """The time of the latest claim below which every seq is settled or in one of ``gaps``: up to there
+        it is known what is missing, and what is not. Never before the watermark."""
+        known = self.settled.prefix()
+        for gap in gaps:  # in order
+            if gap.first > known:
+                break
+            known = self._settled_from(max(known, gap.next))
+        index = bisect_right(self.points, known, key=lambda point: point.seq)
+        return max(self.watermark_us, self.points[index - 1].at_us if index else 0)
+
+    @property
+    def finished(self) -> bool:
+        """Closed, and every seq at rest."""
+        return self.closed_next is not None and self.settled.prefix() >= max(self.closed_next, self.next)
+
+    def balance(self) -> list[str]:
+        """What does not add up: I2, I3 and I14. Empty when the books are right."""
+        faults = []
+        rests = (self.stored, self.quarantined, self.filtered, self.expired, self.lost)
+        if sum(rest.total for rest in rests) != self.settled.total:
+            faults.append("the accounts are not disjoint")
+        for ranges in (*rests, self.journaled, self.settled):
+            if ranges.counted_anew() != ranges.total:
+                faults.append("a counter differs from its ranges")
+        if self.received_records != self.journaled.total + self.duplicate_records:
+            faults.append("received is not unique plus duplicates")
+        if self.journaled.end() > self.next:
+            faults.append("the journal holds more than is known to exist")
+        return faults
+
+    def bracket(self, first: int, next_: int) -> Range:
+        """Between which times the seqs ``[first, next)`` were read, as far as witnesses tell."""
+        before = [point.at_us for point in self.witnesses if point.seq <= first]
+        after = [point.at_us for point in self.witnesses if point.seq >= next_]
+        return max(before, default=self.first_seen_us), min(after, default=self.last_claim_us)
+
+    # -- private ----------------------------------------------------------------------------------------
+
+    def _account(self, account: Account) -> RangeSet:
+        ranges: RangeSet = getattr(self, account)
+        return ranges
+
+    def _settle(self, ranges: RangeSet, first: int, next_: int) -> None:
+        for a, b in self.settled.holes(first, next_):
+            self.settled.add(a, b)
+            ranges.add(a, b)
+
+    def _settled_from(self, seq: int) -> int:
+        held = self.settled.overlap(seq, self.next)
+        return held[0][1] if held and held[0][0] == seq else seq
+
+    def _unaccounted(self) -> list[Range]:
+        """Claimed, and neither journaled, settled nor held."""
+        return [
+            (e, f)
+            for a, b in self.journaled.holes(0, self.next)
+            for c, d in self.settled.holes(a, b)
+            for e, f in self.held.holes(c, d)
+        ]
+
+    def _witness(self, seq: int, at_us: int) -> None:
+        self.witnesses.append(Witness(seq, at_us))
+        if len(self.witnesses) > 2 * _WITNESSES_MAX:
+            del self.witnesses[:_WITNESSES_MAX]
+
+
+def _text(ranges: list[Range]) -> str:
+    return ", ".join(f"[{first}, {next_})" for first, next_ in ranges[:8])
+
+
+def encode_book(book: Any) -> bytes:
+    """A book as MessagePack, for keeping between runs."""
+    return msgspec.msgpack.encode(book, enc_hook=_encode_ranges)
+
+
+def _encode_ranges(value: object) -> list[Range]:
+    if isinstance(value, RangeSet):
+        return list(value)
+    raise NotImplementedError(type(value))
+
+
+def decode_ranges(kind: type, value: Any) -> Any:
+    """The other way round, as a ``dec_hook`` of msgspec."""
+    if kind is RangeSet:
+        return RangeSet((first, next_) for first, next_ in value)
+    raise NotImplementedError(kind)
