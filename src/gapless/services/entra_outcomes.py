@@ -81,7 +81,7 @@ def outcomes(nested: Nested, rows: Sequence[Outcome]) -> Pick:
 
 def _columns(nested: Nested, row: Outcome) -> Columns:
     step = {
-        "authenticationStepDateTime": "${time}",
+        "authenticationStepDateTime": "${step}",
         "authenticationMethod": "Password" if row.requirement == _ONE else "Previously satisfied",
         "succeeded": row.code == 0,
         "authenticationStepResultDetail": row.details,

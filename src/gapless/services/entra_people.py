@@ -9,7 +9,7 @@ from gapless.services.entra_outcomes import GUESSED, INTERACTIVE, SILENT, Nested
 from gapless.services.facts import Place
 from gapless.services.organisation import Client, Organisation, User
 from gapless.services.recipe import Body, Columns, Node, Pick, Recipe, json_text, zipf
-from gapless.services.slots import Slot, guid, number, token
+from gapless.services.slots import Slot, earlier_ms, guid, number, token
 
 
 def _location(nested: Nested, place: Place, address: str) -> Columns:
@@ -41,8 +41,11 @@ def _client(nested: Nested, client: Client) -> Columns:
         "isManaged": client.device.managed,
         "trustType": "Azure AD joined" if client.device.managed else "",
     }
+    # Devices that are carried about get an address of the same network each time.
+    network = client.address.rpartition(".")[0]
+    address = client.address if client.device.managed else f"{network}.${{octet}}"
     return {
-        **_location(nested, client.place, client.address),
+        **_location(nested, client.place, address),
         "UserAgent": client.device.user_agent,
         "DeviceDetail": nested(device),
     }
@@ -102,7 +105,8 @@ def _sign_in(organisation: Organisation, category: str, interactive: bool) -> Co
         "Id": "${id}",
         "CorrelationId": "${correlation}",
         "UniqueTokenIdentifier": "${token}",
-        "CreatedDateTime": "${time}",
+        "OriginalRequestId": "${original}",
+        "CreatedDateTime": "${created}",
         "SourceSystem": "Azure AD",
         "OperationName": "Sign-in activity",
         "OperationVersion": "1.0",
@@ -118,6 +122,9 @@ def _sign_in(organisation: Organisation, category: str, interactive: bool) -> Co
 
 _SLOTS: dict[str, Slot] = {
     "correlation": guid(),
+    "original": guid(),
+    "created": earlier_ms((0, 0), (900, 180), (1000, 4000)),
+    "step": earlier_ms((0, 200), (900, 900), (1000, 60_000)),
     "token": token(),
     "octet": number((0, 1), (1000, 255)),
     "processing": number((0, 32), (500, 118), (900, 341), (990, 1870), (1000, 14200)),

@@ -5,7 +5,7 @@ The record at (service, table, seed, index) is always the same bytes but for its
 columns of its table only. Its ``id_column`` holds an id that occurs in no other record of any table, service
 or seed, so that records can be counted by what is in them.
 
-One process makes about 60,000 SigninLogs a second; the first record of a table and seed costs about 10 ms.
+One process makes some 50,000 SigninLogs a second; the first record of a table and seed costs up to 50 ms.
 """
 
 from __future__ import annotations
