@@ -162,7 +162,7 @@ def test_readers_in_other_processes_see_commits_and_cannot_write(catalog: Catalo
 def test_a_reader_is_not_kept_waiting_by_a_writing_transaction(catalog: CatalogWriter) -> None:
     commit(catalog, (0, 5))
     reader = Catalog(catalog.root)
-    with catalog._writing(position=99) as connection:
+    with catalog.writing(position=99) as connection:
         assert reader.position() == 10
         assert catalog.position() == 10
         connection.rollback()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -352,6 +353,22 @@ def test_a_step_between_looking_and_swapping_is_no_conflict(
     monkeypatch.setattr(Compactor, "_sort", meanwhile)
     assert [report.files for report in compacted(lake, NOW_US)] == [4]
     assert len(lake.catalog.files("contoso", TABLE)) == 2
+    check_lake(world, lake.catalog, ["contoso"])
+
+
+def test_steps_and_housekeeping_go_on_side_by_side(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    lake = world.open(LakeSettings(compaction=replace(LIMITS, fresh_files_max=2), unlink_grace_s=0))
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(add_files, world, lake, 0, 40)
+        rounds = 0
+        while not writing.done() or rounds < 3:
+            lake.compact_one(NOW_US + rounds * 10_000_000)
+            lake.sweep(NOW_US + rounds * 10_000_000)
+            rounds += 1
+        writing.result()
+    assert identities(read(lake.catalog, "contoso", TABLE)) == identities_of(STREAM, 0, 80)
+    assert len(lake.catalog.files("contoso", TABLE)) < 40
     check_lake(world, lake.catalog, ["contoso"])
 
 

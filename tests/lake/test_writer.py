@@ -18,7 +18,7 @@ from gapless.lake.decode import Decoded, Decoder
 from gapless.lake.find import find_row
 from gapless.lake.lake import LakeSettings
 from gapless.lake.storing import StepLimits
-from gapless.log.segments import Message
+from gapless.log.segments import LogReader, Message
 from gapless.model.batch import Mark
 from gapless.model.entry import Kind
 from gapless.model.errors import Unavailable
@@ -266,6 +266,32 @@ def test_entries_that_cannot_be_read_are_noticed_and_passed_over(world: World) -
         ("unreadable", start, middle),
         ("unreadable", middle, end),
     ]
+
+
+def test_a_header_that_says_more_records_than_a_batch_can_have_is_not_believed(world: World) -> None:
+    """Else a few of them would make the books overflow."""
+    huge = 1 << 61
+    for number in range(3):
+        stream = stream_of(agent=f"liar{number}")
+        world.append(batch(records(0, 1), stream=stream, count=huge, raw_bytes=huge))
+    world.append(batch(records(0, 2)))
+    lake = stepped(world)
+    assert len(read(lake.catalog, "contoso", TABLE)) == 2
+    assert [row.notice.kind for row in lake.catalog.notices_after(0, 9)] == ["unreadable"] * 3
+
+
+def test_a_journal_that_cannot_be_read_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.append(batch(records(0, 2)))
+    lake = world.open()
+
+    def refuse(*_: Any, **__: Any) -> list[Any]:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(LogReader, "read", refuse)
+    with pytest.raises(Unavailable, match="Input/output error"):
+        lake.step(NOW_US)
+    monkeypatch.undo()
+    assert lake.step(NOW_US).stored == 2
 
 
 def test_damage_in_the_journal_is_noticed_with_what_was_lost(world: World) -> None:

@@ -22,7 +22,8 @@ _Id = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData()
 
-#: One row. ``generation`` counts the writers that took over; ``position`` is the cursor in the journal.
+#: One row. ``generation`` counts the writers that took over; ``position`` is the cursor in the journal;
+#: postings up to ``folded_id`` were folded.
 lake = Table(
     "lake",
     metadata,
@@ -30,6 +31,7 @@ lake = Table(
     Column("format", Integer, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
+    Column("folded_id", BigInteger, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
 )
 

@@ -110,7 +110,9 @@ class CatalogWriter(Catalog):
             schema.metadata.create_all(connection)
             if connection.execute(sa.select(schema.lake)).first() is None:
                 connection.execute(
-                    schema.lake.insert().values(id=1, format=schema.FORMAT, generation=0, position=0)
+                    schema.lake.insert().values(
+                        id=1, format=schema.FORMAT, generation=0, position=0, folded_id=0
+                    )
                 )
             self._check_format(connection)
             connection.execute(schema.lake.update().values(generation=schema.lake.c.generation + 1))
@@ -129,7 +131,7 @@ class CatalogWriter(Catalog):
         step.check()
         # A crash before this commit leaves files that the catalogue does not know: the next owner's sweep
         # removes them, and the step is done again from the same cursor. After it, all of it is done.
-        with self._writing(schema.lake.c.position == step.position, position=step.until) as connection:
+        with self.writing(schema.lake.c.position == step.position, position=step.until) as connection:
             ids = self._epoch_ids(connection, step)
             self._account(connection, ids, step.postings)
             self._post(connection, ids, step.postings, now_us)
@@ -143,7 +145,7 @@ class CatalogWriter(Catalog):
             raise Corrupt(f"{added.path} does not hold what it should replace: stop the lake and report this")
         # A crash before this commit leaves the new file to the next owner's sweep; one after it leaves the
         # old files, which are unlinked when their grace is over.
-        with self._writing() as connection:
+        with self.writing() as connection:
             self._remove_files(connection, removed, now_us)
             self._add_files(connection, [added], now_us)
 
@@ -155,7 +157,7 @@ class CatalogWriter(Catalog):
         held = sum(file.records for file in removed)
         expired: dict[int, Counter[str]] = defaultdict(Counter)
         # A crash before this commit changes nothing; after it, files are unlinked when their grace is over.
-        with self._writing() as connection:
+        with self.writing() as connection:
             position = connection.scalars(sa.select(schema.lake.c.position)).one()
             for stream, epoch, first, next_ in ranges:
                 epoch_id = self._epoch_id(connection, stream, epoch)
@@ -174,7 +176,7 @@ class CatalogWriter(Catalog):
         return held
 
     def add_notice(self, notice: Notice, now_us: int) -> None:
-        with self._writing() as connection:
+        with self.writing() as connection:
             self._add_notices(connection, [notice], now_us)
 
     def removed_before(self, at_us: int) -> list[str]:
@@ -190,15 +192,18 @@ class CatalogWriter(Catalog):
         """Forget removed files, which were unlinked."""
         if paths:
             path = schema.removed_file.c.path
-            with self._writing() as connection:
+            with self.writing() as connection:
                 connection.execute(
                     schema.removed_file.delete().where(path == sa.bindparam("gone")),
                     [{"gone": each} for each in paths],
                 )
 
     @contextmanager
-    def _writing(self, *conditions: sa.ColumnElement[bool], **changes: int) -> Iterator[sa.Connection]:
-        """A transaction of this generation. It locks the one row of `lake` first."""
+    def writing(self, *conditions: sa.ColumnElement[bool], **changes: int) -> Iterator[sa.Connection]:
+        """A transaction of this generation, which may also change the one row of `lake`.
+
+        It locks that row first, so that transactions, and the ids they give, come one after the other.
+        """
         lake = schema.lake.c
         fence = (
             schema.lake.update()

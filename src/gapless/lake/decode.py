@@ -44,7 +44,7 @@ from gapless.model.tables import Column, TableSchema
 
 __all__ = ["DecodeLimits", "Decoded", "Decoder", "Fault"]
 
-_PAYLOAD_BYTES_MAX = 2**31 - 1  # offsets are 32 bits
+_PAYLOAD_BYTES_MAX = 2**30  # with what escape sequences stand for, 32-bit offsets reach
 _TIME = Column("TimeGenerated", "datetime")
 _OPENERS = np.frombuffer(b"{[", np.uint8)
 _MARK_FIELD = "CutLine"
@@ -99,7 +99,7 @@ class Decoder:
 
         ``received_us`` is when the records were received, one time for all or one for each line. ``marks``
         names the lines that are parts of an over-long one. Raises Refused for a payload that does not end
-        with a newline, that is 2 GiB or more, or that has not the lines which the other arguments speak of.
+        with a newline, is larger than 1 GiB, or has not the lines which the other arguments speak of.
         """
         data = np.frombuffer(payload, np.uint8) if len(payload) else np.empty(0, np.uint8)
         if len(data) > _PAYLOAD_BYTES_MAX:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gapless.lake.decode_fields import Fields, keys, texts, unescape
-from gapless.lake.decode_lines import slices
+from gapless.lake.decode_fields import Fields, keys, unescape
+from gapless.lake.decode_lines import overlay, slices
 from gapless.lake.decode_scalars import is_text, parse
 from gapless.lake.decode_scan import Bytes, Flags
 from gapless.model.tables import Column
@@ -71,34 +71,25 @@ class _Source:
 
     row: NDArray[np.int32]  #: of each field
     count: int  #: of records
-    texts: pa.StringArray  #: of field i at 2i
-    escaped: Flags  #: fields whose text has escape sequences
-    resolved: pa.StringArray  #: what the texts of those stand for, in order
+    texts: pa.StringArray
+    place: NDArray[np.int64]  #: of each field's text in ``texts``
 
     def column(self, picked: NDArray[np.int64]) -> pa.StringArray:
         """One text a record, from the picked fields (at most one a record, in order), else null."""
-        rows = self.row[picked]
-        plain = _spread(self.texts, 2 * picked, rows, self.count)
-        escaped = self.escaped[picked]
-        if not escaped.any():
-            return plain
-        chosen = np.zeros(len(self.escaped), np.bool_)
-        chosen[picked] = True
-        replaced = np.zeros(self.count, np.bool_)
-        replaced[rows[escaped]] = True
-        resolved = self.resolved.filter(pa.array(chosen[self.escaped]))
-        return pc.replace_with_mask(plain, pa.array(replaced), resolved)
+        return _spread(self.texts, self.place[picked], self.row[picked], self.count)
 
 
 def _source(
     connection: duckdb.DuckDBPyConnection, data: Bytes, found: Fields, count: int, stripped: Flags
 ) -> _Source:
-    escaped = found.escaped & stripped
-    resolved = pa.array([], pa.string())
-    if escaped.any():
-        quoted = slices(data, found.start[escaped], found.end[escaped], pa.string())
-        resolved = unescape(connection, quoted)
-    return _Source(found.row, count, texts(data, found, stripped), escaped, resolved)
+    plain = overlay(data, found.start + stripped, found.end - stripped, pa.string())
+    place = np.arange(0, 2 * len(found), 2)
+    escaped = np.flatnonzero(found.escaped & stripped)
+    if not len(escaped):
+        return _Source(found.row, count, plain, place)
+    quoted = slices(data, found.start[escaped], found.end[escaped], pa.string())
+    place[escaped] = len(plain) + np.arange(len(escaped))
+    return _Source(found.row, count, pa.concat_arrays([plain, unescape(connection, quoted)]), place)
 
 
 def _by_place(place: NDArray[np.int16], places: int) -> list[NDArray[np.int64]]:

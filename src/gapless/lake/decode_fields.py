@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gapless.lake.decode_lines import Lines, overlay, slices
+from gapless.lake.decode_lines import Lines, slices
 from gapless.lake.decode_scan import Bytes, Flags, Positions, skip_blanks
 
 _NULL, _QUOTE = b'n"'
@@ -49,10 +49,13 @@ def locate(lines: Lines, decoded: Flags) -> Fields:
     colons = np.flatnonzero(data.take(tokens) == ord(":"))
     row = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
-    key_start = skip_blanks(data, tokens[colons - 1] + 1, 1)
-    key_end = skip_blanks(data, tokens[colons] - 1, -1) + 1
-    start = skip_blanks(data, tokens[colons] + 1, 1)
-    end = skip_blanks(data, tokens[colons + 1] - 1, -1) + 1
+    key_start = tokens[colons - 1] + 1
+    key_end = tokens[colons]
+    start = key_end + 1
+    end = tokens[colons + 1]
+    if structure.spaced:
+        key_start, start = skip_blanks(data, key_start, 1), skip_blanks(data, start, 1)
+        key_end, end = skip_blanks(data, key_end - 1, -1) + 1, skip_blanks(data, end - 1, -1) + 1
     first = data.take(start)
     escaped_key, escaped = _escaped(key_start, start, structure.escapes)
     found = Fields(row, key_start, key_end, start, end, first == _QUOTE, escaped_key, escaped)
@@ -68,12 +71,6 @@ def keys(connection: duckdb.DuckDBPyConnection, data: Bytes, found: Fields) -> p
         resolved = unescape(connection, slices(data, quoted.key_start, quoted.key_end, pa.string()))
         names = pc.replace_with_mask(names, pa.array(found.escaped_key), resolved)
     return names
-
-
-def texts(data: Bytes, found: Fields, stripped: Flags) -> pa.StringArray:
-    """Every value as it stands in its record, without its quotes where ``stripped``; the text of field i is
-    element 2i. Shares the payload's memory."""
-    return overlay(data, found.start + stripped, found.end - stripped, pa.string())
 
 
 def unescape(connection: duckdb.DuckDBPyConnection, strings: pa.StringArray) -> pa.StringArray:

@@ -12,6 +12,7 @@ line: nothing here recurses, and time and memory grow in proportion to the bytes
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,7 @@ class Structure:
     escapes: Positions  #: backslashes that begin an escape sequence, in order
     depth: NDArray[np.int32]  #: deepest nesting of a line; {"a":1} has depth 1
     loose: Flags  #: holds what lenient parsers take but JSON is not: a trailing comma, NaN, Infinity
+    spaced: bool  #: some line has blanks outside of strings
 
 
 def scan(data: Bytes, ends: NDArray[np.int64], skipped: Flags) -> Structure:
@@ -48,36 +50,35 @@ def scan(data: Bytes, ends: NDArray[np.int64], skipped: Flags) -> Structure:
     Lines marked in ``skipped`` are not looked at; theirs is depth 0 and no token.
     """
     lines = len(ends)
-    found = Structure(
-        tokens=np.empty(0, np.int32),
-        tokens_per_line=np.zeros(lines, np.int32),
-        escapes=np.empty(0, np.int32),
-        depth=np.zeros(lines, np.int32),
-        loose=np.zeros(lines, np.bool_),
-    )
-    tokens, escapes = [found.tokens], [found.escapes]
-    scratch = _Scratch()
-    first = 0
-    while first < lines:
+    per_line = np.zeros(lines, np.int32)
+    depth = np.zeros(lines, np.int32)
+    loose = np.zeros(lines, np.bool_)
+    tokens, escapes, spaced = [np.empty(0, np.int32)], [np.empty(0, np.int32)], False
+    block = None
+    for first, stop in _blocks(ends, skipped):
         start = int(ends[first - 1]) + 1 if first else 0
-        if skipped[first]:
-            first += 1
-            continue
-        stop = max(first + 1, int(np.searchsorted(ends, start + BLOCK_BYTES)))
-        blocked = np.flatnonzero(skipped[first:stop])
-        if len(blocked):
-            stop = first + int(blocked[0])
-        block = data[start : int(ends[stop - 1]) + 1]
-        part = _scan_block(block, ends[first:stop] - start, scratch)
-        found.tokens_per_line[first:stop] = part.tokens_per_line
-        found.depth[first:stop] = part.depth
-        found.loose[first:stop] = part.loose
-        tokens.append((part.tokens + start).astype(np.int32))
-        escapes.append((part.escapes + start).astype(np.int32))
-        first = stop
-    return Structure(
-        np.concatenate(tokens), found.tokens_per_line, np.concatenate(escapes), found.depth, found.loose
-    )
+        block = _Block(data[start : int(ends[stop - 1]) + 1], block)
+        part = _scan_block(block, ends[first:stop] - start)
+        per_line[first:stop], depth[first:stop] = part.tokens_per_line, part.depth
+        loose[first:stop] = part.loose
+        tokens.append(part.tokens + np.int32(start))
+        escapes.append(part.escapes + np.int32(start))
+        spaced |= part.spaced
+    return Structure(np.concatenate(tokens), per_line, np.concatenate(escapes), depth, loose, spaced)
+
+
+def _blocks(ends: NDArray[np.int64], skipped: Flags) -> Iterator[tuple[int, int]]:
+    """Runs [first, stop) of lines that are not skipped, each of ``BLOCK_BYTES`` at most, or of one line."""
+    barriers = np.append(np.flatnonzero(skipped), len(ends))
+    first = 0
+    for barrier in barriers:
+        while first < barrier:
+            start = int(ends[first - 1]) + 1 if first else 0
+            fitting = int(np.searchsorted(ends, start + BLOCK_BYTES))
+            stop = min(max(first + 1, fitting), int(barrier))
+            yield first, stop
+            first = stop
+        first = int(barrier) + 1
 
 
 def skip_blanks(data: Bytes, positions: Positions, step: int) -> Positions:
@@ -110,80 +111,93 @@ def _is_blank(data: Bytes) -> Flags:
     return blank
 
 
-class _Scratch:
-    """Arrays as long as a block and a whole number of words, reused so that no page is faulted in twice."""
+class _Block:
+    """Masks over one block of bytes: bit i % 64 of word i // 64 is for byte i. Bits past the block are 0.
 
-    def __init__(self) -> None:
-        self._flags: Flags = np.empty(0, np.bool_)
-        self._other: Flags = np.empty(0, np.bool_)
-        self._bytes: Bytes = np.empty(0, np.uint8)
+    A block may be given the arrays of the one before it, so that no page is faulted in twice.
+    """
 
-    def resize(self, length: int) -> tuple[Flags, Flags, Bytes]:
-        """Two arrays of flags, padded with False to whole words, and one of ``length`` bytes."""
-        padded = -(-length // 64) * 64
-        if padded > len(self._flags):
-            self._flags = np.empty(padded, np.bool_)
-            self._other = np.empty(padded, np.bool_)
-            self._bytes = np.empty(padded, np.uint8)
-        self._flags[length:padded] = False
-        self._other[length:padded] = False
-        return self._flags[:padded], self._other[:padded], self._bytes[:length]
+    def __init__(self, data: Bytes, before: _Block | None) -> None:
+        padded = -(-len(data) // 64) * 64
+        reused = before is not None and len(before._space) >= padded
+        self._space: Flags = before._space if before and reused else np.empty(padded, np.bool_)
+        self._folds: Bytes = before._folds if before and reused else np.empty(padded, np.uint8)
+        self._flags = self._space[:padded]
+        self._flags[len(data) :] = False
+        self.data = data
+
+    def equal(self, value: int) -> Words:
+        """The bytes that are ``value``."""
+        np.equal(self.data, value, out=self._flags[: len(self.data)])
+        return self._packed()
+
+    def folded(self, bits: int, value: int) -> Words:
+        """The bytes that are ``value`` once ``bits`` are set in them."""
+        folded = self._folds[: len(self.data)]
+        np.bitwise_or(self.data, bits, out=folded)
+        np.equal(folded, value, out=self._flags[: len(self.data)])
+        return self._packed()
+
+    def blank(self) -> Words:
+        np.less_equal(self.data, _BLANK_MAX, out=self._flags[: len(self.data)])
+        return self._packed()
+
+    def at(self, *positions: NDArray[np.int64]) -> Words:
+        """The bytes at these positions."""
+        self._flags[:] = False
+        for each in positions:
+            self._flags[each] = True
+        return self._packed()
+
+    def _packed(self) -> Words:
+        return np.packbits(self._flags, bitorder="little").view(np.dtype("<u8"))
 
 
-def _scan_block(block: Bytes, ends: NDArray[np.int64], scratch: _Scratch) -> Structure:
-    length = len(block)
-    flags, other, folded = scratch.resize(length)
-
-    escapes = _escapes(block, other[:length])
-    np.equal(block, _QUOTE, out=flags[:length])
-    flags[escapes + 1] = False
-    inside = _running_parity(_pack(flags))
+def _scan_block(block: _Block, ends: NDArray[np.int64]) -> Structure:
+    data = block.data
+    escapes = _escapes(block)
+    quotes = block.equal(_QUOTE)
+    if len(escapes):
+        quotes &= ~block.at(escapes + 1)
+    inside = _running_parity(quotes)
     at_end = _bits_at(inside, ends)
     unclosed = at_end != np.append(False, at_end[:-1])
     if unclosed.any():
-        flags[ends[unclosed]] = True
-        inside = _running_parity(_pack(flags))
+        inside = _running_parity(quotes | block.at(ends[unclosed]))
     outside = ~inside
 
     # [ ] { } are the bytes that become 0x7F with these bits set, but for four that JSON has in strings only.
-    np.bitwise_or(block, 0x26, out=folded)
-    np.equal(folded, 0x7F, out=flags[:length])
-    brackets = _ones(_pack(flags) & outside)
-    opens = (block[brackets] & 2) != 0
+    brackets = _ones(block.folded(0x26, 0x7F) & outside)
+    opens = (data[brackets] & 2) != 0
     depth, deepest, final = _depths(brackets, opens, ends)
-
-    flags[:] = False
-    flags[brackets[depth == np.where(opens, 2, 1)]] = True
-    flags[ends[final >= 2]] = True
-    nested = _running_parity(_pack(flags))
-
-    np.equal(block, _COLON, out=flags[:length])
-    np.equal(block, _COMMA, out=other[:length])
-    np.logical_or(flags, other, out=flags)
-    flags[brackets[depth == opens]] = True
-    tokens = _ones(_pack(flags) & outside & ~nested)
-
-    # A a I i: of JSON's own words only "false" has one of them, after its f.
-    np.bitwise_or(block, 0x28, out=folded)
-    np.equal(folded, 0x69, out=flags[:length])
-    np.equal(block, ord("f"), out=other[:length])
-    words = _ones(_pack(flags) & outside & ~_next(_pack(other)))
-    closers = brackets[~opens]
-    before = skip_blanks(block, np.maximum(closers - 1, 0).astype(np.int32), -1)
-    wrong = np.append(words, closers[block[before] == _COMMA])
+    crossed = depth == np.where(opens, 2, 1)
+    nested = _running_parity(block.at(brackets[crossed], ends[final >= 2]))
+    between = (block.equal(_COLON) | block.equal(_COMMA)) & outside & ~nested
+    tokens = _ones(between | block.at(brackets[depth == opens]))
 
     loose = np.zeros(len(ends), np.bool_)
-    loose[np.searchsorted(ends, wrong)] = True
-    per_line = np.diff(np.searchsorted(tokens, ends), prepend=0)
+    loose[np.searchsorted(ends, _loose(block, outside, brackets[~opens]))] = True
     return Structure(
-        tokens.astype(np.int32), per_line.astype(np.int32), escapes.astype(np.int32), deepest, loose
+        tokens=tokens.astype(np.int32),
+        tokens_per_line=np.diff(np.searchsorted(tokens, ends), prepend=0).astype(np.int32),
+        escapes=escapes.astype(np.int32),
+        depth=deepest,
+        loose=loose,
+        spaced=int(np.bitwise_count(block.blank() & outside).sum()) > len(ends),
     )
 
 
-def _escapes(block: Bytes, flags: Flags) -> NDArray[np.int64]:
+def _loose(block: _Block, outside: Words, closers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where a parser was lenient: letters of NaN or Infinity, brackets closed after a comma."""
+    # Bytes that become an i: A a I i. Of JSON's own words only "false" has one of them, after its f.
+    letters = _ones(block.folded(0x28, ord("i")) & outside & ~_next(block.equal(ord("f"))))
+    before = skip_blanks(block.data, np.maximum(closers - 1, 0).astype(np.int32), -1)
+    return np.append(letters, closers[block.data[before] == _COMMA])
+
+
+def _escapes(block: _Block) -> NDArray[np.int64]:
     """The backslashes that escape what follows: in a run of them every other one, from the first."""
-    np.equal(block, _BACKSLASH, out=flags)
-    backslashes = np.flatnonzero(flags)
+    backslashes = _ones(block.equal(_BACKSLASH))
     if not len(backslashes):
         return backslashes
     order = np.arange(len(backslashes))
@@ -207,10 +221,6 @@ def _depths(
     if len(brackets):
         deepest[with_brackets] = np.maximum.reduceat(depth, (stops - counts)[with_brackets])
     return depth, deepest, running[stops] - at_start
-
-
-def _pack(flags: Flags) -> Words:
-    return np.packbits(flags, bitorder="little").view(np.dtype("<u8"))
 
 
 def _ones(words: Words) -> NDArray[np.int64]:

@@ -61,7 +61,9 @@ class Undecodable(Exception):
         self.reason = reason
 
 
-def take(reader: EntryReader, position: int, *, group_bytes_max: int, entries_max: int) -> Group:
+def take(
+    reader: EntryReader, position: int, *, group_bytes_max: int, entries_max: int, raw_bytes_max: int
+) -> Group:
     """Read entries from ``position`` until they are ``entries_max`` or their records are ``group_bytes_max``
     (exceeded by one batch at most; entries without records count with their own size), or there are no more.
     """
@@ -72,7 +74,7 @@ def take(reader: EntryReader, position: int, *, group_bytes_max: int, entries_ma
         if not frames:
             break
         for frame in frames:
-            raw_bytes = _add(group, frame)
+            raw_bytes = _add(group, frame, raw_bytes_max)
             taken_bytes += max(raw_bytes, frame.next_position - frame.position)
             if taken_bytes >= group_bytes_max or group.entries >= entries_max:
                 break
@@ -105,7 +107,7 @@ def unpack(batch: Batch, *, raw_bytes_max: int) -> bytes:
     return payload
 
 
-def _add(group: Group, frame: Frame) -> int:
+def _add(group: Group, frame: Frame, raw_bytes_max: int) -> int:
     """Add an entry to the group; return the bytes of its records."""
     group.entries += 1
     group.until = frame.next_position
@@ -117,6 +119,8 @@ def _add(group: Group, frame: Frame) -> int:
     try:
         entry = _decoder.decode(frame.meta)
         header = entry.header.check()
+        if header.count > raw_bytes_max:  # a record is a byte at least: the books must not take its word
+            raise Refused(f"it says {header.count} records, {raw_bytes_max} are allowed")
     except (msgspec.MsgspecError, Refused) as error:
         text = f"the lake passed over a batch whose header it cannot read: {error}"
         group.notices.append(Notice("unreadable", text, frame.position, frame.next_position))

@@ -9,6 +9,7 @@ from gapless.lake.commits import CatalogWriter
 from gapless.lake.compact import CompactionLimits, Compactor, CompactReport
 from gapless.lake.decode import Decoder
 from gapless.lake.files import TableFiles
+from gapless.lake.fold import fold_postings
 from gapless.lake.retention import Expiry, ExpiryReport, Retention
 from gapless.lake.storing import BatchDecoder, StepLimits
 from gapless.lake.writer import LakeWriter, StepReport
@@ -38,8 +39,9 @@ class SweepReport(NamedTuple):
 class Lake:
     """The lake in directory ``root``, created where there is none and taken over from whoever had it.
 
-    ``step`` is called from one thread; ``compact_one``, ``expire`` and ``sweep`` from one, which may be
-    another. Any method may raise Unavailable (call it again) and Fenced (another process took over: stop).
+    ``step`` is called from one thread; all that keeps house (``compact_one``, ``expire``, ``fold_postings``,
+    ``sweep``) from one, which may be another. Any method may raise Unavailable (call it again) and Fenced
+    (another process took over: stop).
     """
 
     def __init__(
@@ -81,6 +83,10 @@ class Lake:
     def expire(self, now_us: int) -> ExpiryReport:
         """Expire what is older than the retention: see ``Expiry.expire``."""
         return self._expiry.expire(now_us)
+
+    def fold_postings(self, upto_id: int) -> int:
+        """Fold postings that every reader has read; returns 0 when there are no more: see ``lake.fold``."""
+        return fold_postings(self.catalog, upto_id)
 
     def sweep(self, now_us: int) -> SweepReport:
         """Unlink the files that left their tables longer than the grace ago; the first time also what earlier

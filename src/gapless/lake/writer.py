@@ -87,6 +87,7 @@ class LakeWriter:
                 position,
                 group_bytes_max=limits.group_bytes_max,
                 entries_max=limits.entries_max,
+                raw_bytes_max=limits.raw_bytes_max,
             )
         except OSError as error:
             raise Unavailable(f"the journal cannot be read from {position} on: {error.strerror}") from error

@@ -188,10 +188,10 @@ class EpochBook(msgspec.Struct, kw_only=True):
 
     # -- what the books say -----------------------------------------------------------------------------
 
-    def review(self, now_us: int) -> None:
-        """Find anew what is suspect, keeping since when each seq has been so."""
-        if not self.suspects and not self.held and self.settled.prefix() == self.next:
-            return
+    def review(self, now_us: int) -> bool:
+        """Find anew what is suspect, keeping since when each seq has been so; return whether it changed."""
+        if not self.suspects and self.settled.prefix() == self.next:
+            return False
         fresh: list[Gap] = []
         for first, next_ in self._unaccounted():
             older = [gap for gap in self.suspects if gap.first < next_ and gap.next > first]
@@ -202,7 +202,9 @@ class EpochBook(msgspec.Struct, kw_only=True):
                 fresh.append(Gap(first, next_, oldest.since_us, not_before, not_after))
             else:
                 fresh.append(Gap(first, next_, now_us, *self.bracket(first, next_)))
+        changed = fresh != self.suspects
         self.suspects = fresh
+        return changed
 
     def gaps(self, now_us: int, lag_us: int) -> list[Gap]:
         """The suspects that have been so for the lag allowed."""

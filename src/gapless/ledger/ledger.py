@@ -138,6 +138,14 @@ class Ledger:
             self.streams[stream_id].decommissioned_us = at_us
             self.changed.add(stream_id)
 
+    def review(self, now_us: int) -> None:
+        """Look at every book for seqs that no account holds: to be done every second, so that it is known
+        since when."""
+        for stream_id, stream in self.streams.items():
+            for book in stream.epochs.values():
+                if book.review(now_us):
+                    self.changed.add(stream_id)
+
     def books(self, tenant: str | None = None, table: str | None = None) -> Iterator[tuple[str, StreamBook]]:
         """The streams of a tenant and table, in the order of their names."""
         for stream_id, stream in sorted(self.streams.items(), key=lambda item: item[1].key):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from gapless.query.sandbox import TOP_ROWS_MAX, limit_memory, lock, open_connect
 from gapless.query.views import create_view
 
 _MESSAGE_CHARACTERS_MAX = 500
+_DETAILS = re.compile(r"\n\n|Candidate functions:")
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 
 
@@ -70,6 +72,7 @@ class Query:
             truncated=fetched.truncated,
             elapsed_us=(time.monotonic_ns() - self._started_ns) // 1000,
             scanned_files=len(self.paths),
+            tables=tuple(files.table.name for files in self._reads),
         )
 
 
@@ -100,10 +103,10 @@ def _explained(error: duckdb.Error, request: QueryRequest) -> GaplessError:
             return _out_of_memory(request)
         case duckdb.InterruptException():
             return out_of_time(request)
+        case duckdb.PermissionException() | duckdb.IOException() if _lacks_a_file(request):
+            return Unavailable("a data file was replaced while the query began: run it again")
         case duckdb.PermissionException():
             return Refused("the query reaches outside the tables: read tables by their names")
-        case duckdb.IOException() if "No files found" in str(error) or "No such file" in str(error):
-            return Unavailable("a data file was replaced while the query began: run it again")
         case duckdb.IOException() | duckdb.HTTPException():
             return Unavailable("a data file cannot be read: see the platform's log, then run the query again")
         case duckdb.InternalError() | duckdb.FatalException():
@@ -116,10 +119,14 @@ def _explained(error: duckdb.Error, request: QueryRequest) -> GaplessError:
     return Refused(message)
 
 
+def _lacks_a_file(request: QueryRequest) -> bool:
+    return not all(os.path.exists(path) for files in request.tables for path in files.paths)
+
+
 def _first_sentence(message: str) -> str:
-    """The engine's message without its excerpt of the text, but with the line that it points at."""
+    """The engine's message with the line that it points at, without its excerpt of the text and its lists."""
     line = _LINE.search(message)
-    summary = " ".join(message.split("\n\n")[0].split())[:_MESSAGE_CHARACTERS_MAX]
+    summary = " ".join(_DETAILS.split(message)[0].split())[:_MESSAGE_CHARACTERS_MAX]
     # The text stands one line lower than its author wrote it: after the opening parenthesis.
     return f"{summary} (line {int(line[1]) - 1})" if line else summary
 

@@ -89,7 +89,7 @@ class QueryResult(msgspec.Struct, frozen=True, kw_only=True):
     datetime: ``2024-09-01T00:00:00.000000Z``. decimal, guid, timespan: text. dynamic: any JSON value. real:
     a number, or "NaN", "Infinity", "-Infinity". long: an integer, which may be wider than 64 bits (SQL's sum
     is 128 bits wide). ``truncated`` says that a limit cut the rows. ``scanned_files`` counts the files of
-    the tables that the text names.
+    the ``tables`` that the text names.
     """
 
     columns: list[ResultColumn]
@@ -97,6 +97,7 @@ class QueryResult(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool
     elapsed_us: int
     scanned_files: int
+    tables: tuple[str, ...] = ()
 
     @property
     def rows(self) -> list[list[Any]]:

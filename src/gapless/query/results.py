@@ -7,6 +7,7 @@ that is narrower than the engine's (years beyond 9999, infinite times, 128-bit i
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +16,11 @@ import msgspec
 
 from gapless.query.request import ResultColumn, ResultType
 
+#: A dynamic value that is nested more deeply comes out as text.
+DYNAMIC_DEPTH_MAX = 100
+
 _CHUNK_ROWS = 1_000
+_STRINGS_AND_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(?P<open>[\[{])|(?P<close>[\]}])')
 
 _TIMES = ("date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone")
 _NESTED = ("list", "array", "struct", "tuple", "map", "union", "variant", "null")
@@ -133,13 +138,30 @@ def _real(value: float | None) -> float | str | None:
 
 
 def _dynamic(text: str | None) -> Any:
-    """The value of a JSON text; the text itself where JSON cannot hold it (NaN inside, very deep)."""
+    """The value of a JSON text; the text itself where it holds what JSON cannot (NaN), or is nested so deeply
+    that a reader's JSON parser may give up."""
     if text is None:
         return None
+    if _too_deep(text):
+        return text
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except msgspec.DecodeError:
         return text
+
+
+def _too_deep(text: str) -> bool:
+    if text.count("[") + text.count("{") <= DYNAMIC_DEPTH_MAX:
+        return False
+    depth = 0
+    for part in _STRINGS_AND_BRACKETS.finditer(text):
+        if part.lastgroup == "open":
+            depth += 1
+        elif part.lastgroup == "close":
+            depth -= 1
+        if depth > DYNAMIC_DEPTH_MAX:
+            return True
+    return False
 
 
 _CONVERTERS: dict[ResultType, Callable[[Any], Any]] = {"real": _real, "dynamic": _dynamic}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -134,7 +136,31 @@ class Inode:
     """A file of the simulated disk."""
 
     def __init__(self, dev: int, ino: int) -> None:
-        self.dev, self.ino, self.content, self.changed_ns, self.links = dev, ino, b"", 0, 0
+        self.dev, self.ino, self.content, self.changed_ns = dev, ino, b"", 0
+        self.links = self.opened = 0
+
+
+class RealDisk:
+    """What writers do, on the file system of this machine."""
+
+    def append(self, path: str, content: bytes) -> None:
+        with open(path, "ab") as file:
+            file.write(content)
+
+    def copy(self, path: str, to: str) -> None:
+        shutil.copy(path, to)
+
+    def empty(self, path: str) -> None:
+        os.truncate(path, 0)
+
+    def rename(self, path: str, to: str) -> None:
+        os.rename(path, to)
+
+    def delete(self, path: str) -> None:
+        os.unlink(path)
+
+    def ino(self, path: str) -> int:
+        return os.stat(path).st_ino
 
 
 class MemoryDisk:
@@ -166,13 +192,27 @@ class MemoryDisk:
         inode = self.names.pop(path)
         inode.links -= 1
         self._change(inode, inode.content)
-        self._free.append(inode.ino)
+        self._reclaim(inode)
+
+    def copy(self, path: str, to: str) -> None:
+        self.write(to, self.names[path].content)
+
+    def empty(self, path: str) -> None:
+        self.write(path, b"")
+
+    def ino(self, path: str) -> int:
+        return self.names[path].ino
 
     def rename(self, old: str, new: str) -> None:
         self.names[new] = self.names.pop(old)
 
     def _change(self, inode: Inode, content: bytes) -> None:
         inode.content, inode.changed_ns = content, self._clock()
+
+    def _reclaim(self, inode: Inode) -> None:
+        """The number of a deleted file is given to the next one, as soon as nobody holds it open."""
+        if not inode.links and not inode.opened:
+            self._free.append(inode.ino)
 
     # the port
 
@@ -216,6 +256,7 @@ class MemoryDisk:
 class MemoryFile:
     def __init__(self, disk: MemoryDisk, path: str, inode: Inode) -> None:
         self._disk, self._path, self._inode = disk, path, inode
+        inode.opened += 1
 
     def pread_into(self, buffer: memoryview, offset: int) -> int:
         self._disk._check(self._path)
@@ -228,4 +269,6 @@ class MemoryFile:
         return FileStat(inode.dev, inode.ino, len(inode.content), inode.changed_ns, inode.links)
 
     def close(self) -> None:
+        self._inode.opened -= 1
+        self._disk._reclaim(self._inode)
         self._inode = Inode(0, 0)

@@ -152,6 +152,31 @@ def test_t66_line_that_grows_slowly_is_not_delivered_before_it_is_quiet() -> Non
     assert not rig.marks
 
 
+def test_t66_long_line_that_ends_after_a_pause_is_delivered_at_once() -> None:
+    disk = MemoryDisk()
+    rig = rig_of(disk, read_bytes_max=4096)
+    disk.write(LOG, b"x" * 5000)
+    rig.step()
+    disk.append(LOG, b"y" * 20_000 + b"\n")
+    rig.step()
+    assert [len(record) for record in rig.records] == [25_000]
+
+
+def test_t66_last_line_that_grows_while_it_is_overdue_is_waited_for() -> None:
+    disk = MemoryDisk()
+    rig = rig_of(disk, quiet_s=5.0)
+    disk.write(LOG, b"half")
+    rig.step()
+    rig.now_us += 6_000_000
+    rig.source.poll(rig.now_us)
+    disk.append(LOG, b" of")
+    rig.step(0.1)
+    assert rig.records == []
+    disk.append(LOG, b" it\n")
+    rig.step()
+    assert rig.records == [b"half of it"]
+
+
 def test_t66_every_way_a_long_line_can_stop_and_go_on() -> None:
     disk = MemoryDisk()
     rig = rig_of(disk, line_bytes_max=4)

@@ -8,15 +8,14 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from source_rig import Rig
+from source_rig import MemoryDisk, RealDisk, Rig
 
-from gapless.agent.sources import FileSettings, Skipped
+from gapless.agent.sources import FileSettings, OsHost, Skipped
 
 
 @dataclass
@@ -41,35 +40,35 @@ class Generation:
 class World:
     """The directory, and what its writers did."""
 
-    directory: Path
+    directory: str
+    disk: RealDisk | MemoryDisk
     live: dict[str, Generation] = field(default_factory=dict)
     every: list[Generation] = field(default_factory=list)
     visible: list[Generation] = field(default_factory=list)
     count: itertools.count[int] = field(default_factory=itertools.count)
 
-    def path(self, name: str) -> Path:
-        return self.directory / f"{name}.log"
+    def path(self, name: str) -> str:
+        return f"{self.directory}/{name}.log"
 
     def current(self, name: str) -> Generation:
         if name not in self.live:
-            generation = Generation(len(self.every), path=str(self.path(name)))
+            generation = Generation(len(self.every), path=self.path(name))
             self.live[name] = generation
             self.every.append(generation)
-            self.path(name).touch()
+            self.disk.append(self.path(name), b"")
         return self.live[name]
 
     def append(self, name: str, text: bytes) -> None:
         generation = self.current(name)
         generation.content += text
-        with self.path(name).open("ab") as file:
-            file.write(text)
+        self.disk.append(self.path(name), text)
 
     def unique(self, width: int) -> bytes:
         n = next(self.count)
         return b"%08d" % n + b"%d" % (n * 7919) * (width // 8 + 1)
 
-    def rotated(self, name: str) -> Path:
-        return self.directory / f"{name}.log.{next(self.count)}"
+    def rotated(self, name: str) -> str:
+        return f"{self.directory}/{name}.log.{next(self.count)}"
 
 
 class FileLives(RuleBasedStateMachine):
@@ -77,11 +76,13 @@ class FileLives(RuleBasedStateMachine):
 
     pattern = "*.log*"
     open_files_max = 100
+    in_memory = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp())
-        self.world = World(self.directory)
+        self.directory = "/log" if self.in_memory else tempfile.mkdtemp()
+        self.disk = MemoryDisk() if self.in_memory else RealDisk()
+        self.world = World(self.directory, self.disk)
         self.rig = Rig(
             FileSettings(
                 paths=(f"{self.directory}/{self.pattern}",),
@@ -91,6 +92,7 @@ class FileLives(RuleBasedStateMachine):
                 rotated_quiet_s=20.0,
                 open_files_max=self.open_files_max,
             ),
+            self.disk if self.in_memory else OsHost(),
             resumed=True,
         )
         self.durable_known: dict[int, int] = {}
@@ -114,7 +116,7 @@ class FileLives(RuleBasedStateMachine):
     @rule(name=names)
     def rename_rotate(self, name: str) -> None:
         if name in self.world.live:
-            self.world.path(name).rename(self.world.rotated(name))
+            self.disk.rename(self.world.path(name), self.world.rotated(name))
             generation = self.world.live.pop(name)
             generation.away = True
             if self.pattern == "*.log" and generation.known == 0:
@@ -126,13 +128,13 @@ class FileLives(RuleBasedStateMachine):
             return
         path = self.world.path(name)
         generation = self.world.live[name]
-        shutil.copy(path, self.world.rotated(name))
+        self.disk.copy(path, self.world.rotated(name))
         copied = len(generation.content)
         if looked:
             self.look(0.2, None, True)
         if racing:
             self.append_lines(name, [100])
-        os.truncate(path, 0)
+        self.disk.empty(path)
         generation.lost_tail = copied
         if self.pattern == "*.log" and generation.known == 0:
             generation.gone = True
@@ -142,14 +144,14 @@ class FileLives(RuleBasedStateMachine):
     @rule(name=names)
     def truncate(self, name: str) -> None:
         if name in self.world.live:
-            os.truncate(self.world.path(name), 0)
+            self.disk.empty(self.world.path(name))
             self.world.live.pop(name).gone = True
             self.world.current(name)
 
     @rule(name=names)
     def delete(self, name: str) -> None:
         if name in self.world.live:
-            self.world.path(name).unlink()
+            self.disk.delete(self.world.path(name))
             self.world.live.pop(name).gone = True
 
     @rule(
@@ -168,7 +170,7 @@ class FileLives(RuleBasedStateMachine):
     def known_durably(self) -> dict[int, int]:
         """How many bytes of each generation the durable cursors speak of."""
         files = self.generations_of_files()
-        by_ino = {os.stat(self.world.path(name)).st_ino: g for name, g in self.world.live.items()}
+        by_ino = {self.disk.ino(self.world.path(name)): g for name, g in self.world.live.items()}
         known = {}
         for file, cursor in self.rig.durable.items():
             generation = files.get(file) or by_ino.get(cursor.ino)
@@ -214,7 +216,8 @@ class FileLives(RuleBasedStateMachine):
             self.check_nothing_is_missing()
         finally:
             self.rig.source.close()
-            shutil.rmtree(self.directory)
+            if not self.in_memory:
+                shutil.rmtree(self.directory)
 
     def check_nothing_is_missing(self) -> None:
         files, streams = self.generations_of_files(), self.rig.streams()
@@ -258,12 +261,25 @@ class CrowdedFileLives(FileLives):
     open_files_max = 8
 
 
-@pytest.mark.parametrize("lives", [FileLives, NarrowFileLives, CrowdedFileLives])
+class ReusedInodes(FileLives):
+    """A disk that gives the inode of a deleted file to the next one, always."""
+
+    in_memory = True
+
+
+class NarrowReusedInodes(ReusedInodes):
+    pattern = "*.log"
+
+
+LIVES = [FileLives, NarrowFileLives, CrowdedFileLives, ReusedInodes, NarrowReusedInodes]
+
+
+@pytest.mark.parametrize("lives", LIVES)
 def test_every_byte_is_read_once_or_told(lives: type[FileLives]) -> None:
     run_state_machine_as_test(
         lives,
         settings=settings(
-            max_examples=int(os.environ.get("GAPLESS_EXAMPLES", "60")),
+            max_examples=int(os.environ.get("GAPLESS_EXAMPLES", "50")),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

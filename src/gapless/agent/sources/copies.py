@@ -171,6 +171,7 @@ class Copies:
         c = TrackedFile(roster.mint(), stranger.path, stranger.dev, stranger.ino)
         try:
             if roster.handles.open(c) and c.handle is not None and continues(f, c.handle, stranger.size):
+                c.head = read_at(c.handle, 0, self._settings.fingerprint_bytes)
                 c.note(stranger, roster.now_us, roster.t)
                 c.away_t = roster.t
                 return c
@@ -195,7 +196,7 @@ class Copies:
         roster.leave_inode(copy)
         handle = roster.handles.release(copy)
         assert handle is not None
-        f.path, f.name, f.dev, f.ino = copy.path, copy.name, copy.dev, copy.ino
+        f.path, f.name, f.dev, f.ino, f.head = copy.path, copy.name, copy.dev, copy.ino, copy.head
         f.away_t, f.missing_t = copy.away_t, None
         f.deleted = f.suspect = f.restored = f.ending = False
         f.left = 0

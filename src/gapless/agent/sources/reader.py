@@ -99,7 +99,8 @@ class FileReader:
     def _extend_head(self, f: TrackedFile, buffer: bytearray, start: int, stop: int) -> None:
         """Take more of a young file's beginning from the buffer, in which ``start`` is the file's offset."""
         known = len(f.head)
-        if f.offset <= known < self._fingerprint_bytes:
+        if known < self._fingerprint_bytes:
+            assert known >= f.offset
             f.head += buffer[start + known - f.offset : min(stop, start + self._fingerprint_bytes - f.offset)]
 
     def _set_left(self, f: TrackedFile, left: int, t: int) -> None:

@@ -1,0 +1,199 @@
+"""What became of the batches: the uploader's log. The uploader alone writes it; others follow it.
+
+    RECEIPT   the platform's signed receipt, verified before it was written
+    REFUSED   the gateway will not take the batch as it is; the spool keeps it
+    DAMAGED   the spool could not read it any more; a loss says what was in it
+    SNAPSHOT  every outcome of a batch that the spool still holds
+
+An outcome names the batch by its position in the spool *and* by stream, epoch, range and digest: a spool
+that was lost and begun anew has other digests at the same positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import Literal
+
+import msgspec
+
+from gapless.agent.follow import Spooled
+from gapless.log.disk import Disk
+from gapless.log.frame import Frame
+from gapless.log.segments import LogReader, LogWriter, Message
+from gapless.model.claim import Loss
+from gapless.model.signing import Signed
+
+ACKS_SEGMENT_BYTES_MAX = 4 << 20
+
+
+class AckKind(IntEnum):
+    """The kinds of frames; numbers are never reused."""
+
+    SNAPSHOT = 1
+    RECEIPT = 2
+    REFUSED = 3
+    DAMAGED = 4
+
+
+_KINDS = {"receipt": AckKind.RECEIPT, "refused": AckKind.REFUSED, "damaged": AckKind.DAMAGED}
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What became of one batch. ``text`` is the gateway's reason for a refusal."""
+
+    what: Literal["receipt", "refused", "damaged"]
+    position: int
+    stream: str
+    epoch: str
+    first: int
+    next: int
+    digest: str
+    at_us: int
+    receipt: Signed | None = None
+    loss: Loss | None = None
+    text: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        batch: Spooled,
+        what: Literal["receipt", "refused", "damaged"],
+        at_us: int,
+        *,
+        receipt: Signed | None = None,
+        loss: Loss | None = None,
+        text: str = "",
+    ) -> Outcome:
+        header = batch.header
+        return cls(
+            what=what,
+            position=batch.position,
+            stream=header.stream.id,
+            epoch=header.epoch,
+            first=header.first,
+            next=header.next,
+            digest=header.digest,
+            at_us=at_us,
+            receipt=receipt,
+            loss=loss,
+            text=text,
+        )
+
+    def fits(self, batch: Spooled) -> bool:
+        """Whether it speaks of this very batch."""
+        header = batch.header
+        return (self.position, self.stream, self.epoch, self.first, self.next, self.digest) == (
+            batch.position,
+            header.stream.id,
+            header.epoch,
+            header.first,
+            header.next,
+            header.digest,
+        )
+
+
+class AckSnapshot(msgspec.Struct, frozen=True):
+    """Every outcome of a batch that the spool holds."""
+
+    outcomes: tuple[Outcome, ...]
+
+
+class Acks:
+    """The outcomes by position: a pure fold of the log's frames."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[int, Outcome] = {}
+        self.last_receipt_us: int | None = None
+
+    def apply(self, frame: Frame) -> None:
+        if frame.kind == AckKind.SNAPSHOT:
+            snapshot = msgspec.json.decode(frame.meta, type=AckSnapshot)
+            self.outcomes = {outcome.position: outcome for outcome in snapshot.outcomes}
+        elif frame.kind in _KINDS.values():
+            self.take(msgspec.json.decode(frame.meta, type=Outcome))
+
+    def take(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.position] = outcome
+        if outcome.what == "receipt":
+            self.last_receipt_us = max(outcome.at_us, self.last_receipt_us or 0)
+
+    def of(self, batch: Spooled) -> Outcome | None:
+        """What became of a batch; None while nothing is known."""
+        outcome = self.outcomes.get(batch.position)
+        return outcome if outcome is not None and outcome.fits(batch) else None
+
+    def settles(self, batch: Spooled) -> bool:
+        """Whether the spool may let go of a batch: a receipt with the same digest, or a loss."""
+        outcome = self.of(batch)
+        return outcome is not None and outcome.what != "refused"
+
+    def losses(self) -> list[Loss]:
+        return [outcome.loss for outcome in self.outcomes.values() if outcome.loss is not None]
+
+    def forget_before(self, position: int) -> None:
+        """The spool dropped everything before ``position``."""
+        for at in [at for at in self.outcomes if at < position]:
+            del self.outcomes[at]
+
+
+class AckReader:
+    """Follows the uploader's log. Damage in it costs a second sending, never a batch."""
+
+    def __init__(self, disk: Disk, directory: str) -> None:
+        self._reader = LogReader(disk, directory)
+        self.acks = Acks()
+        self._position: int | None = None
+
+    def follow(self) -> Acks:
+        """Take in everything durable. Raises Unavailable if the disk refuses."""
+        if self._position is None:
+            self._position = self._reader.last_segment()
+        while frames := self._reader.read(self._position, bytes_max=1 << 20):
+            for frame in frames:
+                self.acks.apply(frame)
+                self._position = frame.next_position
+        return self.acks
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class AckWriter:
+    """The uploader's side. ``spool_first`` says up to where the spool has let go."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        directory: str,
+        *,
+        spool_first: Callable[[], int],
+        segment_bytes_max: int = ACKS_SEGMENT_BYTES_MAX,
+    ) -> None:
+        self._spool_first = spool_first
+        # Read before the writer can begin a segment, whose snapshot is of what was read here.
+        reader = AckReader(disk, directory)
+        self.acks = reader.acks
+        self._log = LogWriter(disk, directory, segment_bytes_max=segment_bytes_max, snapshot=self._snapshot)
+        reader.follow()
+        reader.close()
+
+    def write(self, outcomes: Iterable[Outcome]) -> None:
+        """Durable on return. Raises Unavailable; then none of them counts."""
+        new = list(outcomes)
+        if not new:
+            return
+        self._log.append(Message(_KINDS[outcome.what], msgspec.json.encode(outcome)) for outcome in new)
+        self._log.sync()
+        for outcome in new:
+            self.acks.take(outcome)
+        self._log.drop_before(self._log.segments()[-1][0])
+
+    def close(self) -> None:
+        self._log.close()
+
+    def _snapshot(self) -> Message:
+        self.acks.forget_before(self._spool_first())
+        # Signatures stay in the frames that brought them: whoever frees compares digests.
+        kept = (msgspec.structs.replace(o, receipt=None) for o in self.acks.outcomes.values())
+        return Message(AckKind.SNAPSHOT, msgspec.json.encode(AckSnapshot(tuple(kept))))

@@ -1,0 +1,130 @@
+"""The platform as a client on the command line sees it: one HTTP connection, and errors as sentences."""
+
+from __future__ import annotations
+
+import http.client
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gapless.model.errors import Busy, GaplessError, Misconfigured, Refused, Unavailable
+from gapless.platform.layout import admin_token_path, url_path
+
+URL_DEFAULT = "http://127.0.0.1:8420"
+_REQUEST_S_MAX = 90.0
+
+T = TypeVar("T")
+
+
+class _Failure(msgspec.Struct):
+    code: str
+    text: str
+
+
+class _NotDone(msgspec.Struct):
+    error: _Failure
+
+
+class Client:
+    """Requests to the platform at ``url`` with ``token``, one after the other; a context manager.
+
+    ``timeout_s`` bounds each wait for bytes. Raises Misconfigured for what is no URL or no token.
+    """
+
+    def __init__(self, url: str, token: str, *, timeout_s: float = _REQUEST_S_MAX) -> None:
+        self._url = url
+        self._connection = _connection(url, timeout_s)
+        if not (token.isascii() and token.isprintable() and token):
+            raise Misconfigured(["the token holds other characters than a token has: copy it again"])
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def get(self, path: str, answer: type[T]) -> T:
+        return self._request("GET", path, None, "", answer)
+
+    def post(self, path: str, message: object, answer: type[T]) -> T:
+        """Send ``message`` as JSON."""
+        return self._request("POST", path, msgspec.json.encode(message), "application/json", answer)
+
+    def post_bytes(self, path: str, body: bytes, answer: type[T]) -> T:
+        return self._request("POST", path, body, "application/octet-stream", answer)
+
+    def _request(self, method: str, path: str, body: bytes | None, media_type: str, answer: type[T]) -> T:
+        """Raises Refused, Busy or Unavailable with the platform's own words, or because none came."""
+        headers = self._headers if body is None else {**self._headers, "Content-Type": media_type}
+        try:
+            self._connection.request(method, path, body, headers)
+            response = self._connection.getresponse()
+            data = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise Unavailable(
+                f"no answer from {self._url} ({_reason(error)}): start it with `gapless up`, or name "
+                "another --url"
+            ) from error
+        if response.status >= 400:
+            raise _error(response, data)
+        try:
+            return msgspec.json.decode(data, type=answer)
+        except msgspec.MsgspecError as error:
+            raise Refused(f"what {self._url} answers is not Gapless ({error}): name another --url") from error
+
+
+def connect(data: str, url: str | None, token: str | None) -> Client:
+    """A client of the platform that was named, or of the one in the data directory ``data``.
+
+    Raises Misconfigured when there is no token anywhere.
+    """
+    url = url or _stored(url_path(data)) or URL_DEFAULT
+    token = token or _stored(admin_token_path(data))
+    if not token:
+        raise Misconfigured(
+            [f"no token: give --token or GAPLESS_TOKEN, or --data of a platform here ({data} has none)"]
+        )
+    return Client(url, token.strip())
+
+
+def _stored(path: str) -> str | None:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except OSError:
+        return None
+
+
+def _connection(url: str, timeout_s: float) -> http.client.HTTPConnection:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise Misconfigured([f"--url {url} is not one: write for example {URL_DEFAULT}"]) from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        raise Misconfigured([f"--url {url} is not one: write for example {URL_DEFAULT}"])
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname, port, timeout=timeout_s)
+
+
+def _error(response: http.client.HTTPResponse, data: bytes) -> GaplessError:
+    try:
+        text = msgspec.json.decode(data, type=_NotDone).error.text
+    except msgspec.MsgspecError:
+        text = f"HTTP {response.status} without a reason: look at what listens at --url"
+    if response.status == 429:
+        after = response.headers.get("Retry-After", "")
+        return Busy(text, float(after) if after.isdecimal() else 1.0)
+    return Unavailable(text) if response.status >= 500 else Refused(text)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,136 @@
+"""The platform's HTTP application: ingest, queries and the catalogue of services in one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gapless.gateway.gateway import Gateway
+from gapless.gateway.metrics import GatewayMetrics
+from gapless.gateway.openapi import Endpoint, document
+from gapless.gateway.problems import guarded, json_response, problem_handlers
+from gapless.gateway.routes import ingest_routes
+from gapless.journal.local import LocalJournal
+from gapless.journal.lock import DirectoryLock
+from gapless.lake.catalog import Catalog
+from gapless.log.disk import OsDisk
+from gapless.model.errors import GaplessError
+from gapless.platform.layout import journal_directory, lake_directory, ledger_directory
+from gapless.platform.queries import Queries, QueryAnswer, QueryBody
+from gapless.query.pool import QueryPool
+from gapless.services.catalogue import Service, services
+
+_log = structlog.get_logger("gapless.platform")
+
+#: How long the start waits for queries to be answered; records are taken in without them.
+_POOL_WAIT_S = 15.0
+_POOL_RETRY_S = 2.0
+
+
+class Services(msgspec.Struct, frozen=True):
+    """The services whose logs Gapless knows."""
+
+    services: tuple[Service, ...]
+
+
+def platform_app(directory: str) -> Starlette:
+    """The application over the data directory ``directory``, whose one writer it is until its end.
+
+    Raises Unavailable if another process writes there, Misconfigured or Corrupt for what it cannot use.
+    The journal is closed when the application's lifespan ends, after the last request.
+    """
+    lock = DirectoryLock(journal_directory(directory))
+    metrics = GatewayMetrics()
+    journal = LocalJournal(OsDisk(), journal_directory(directory), on_sync_s=metrics.synced)
+    gateway = Gateway(directory, journal, metrics=metrics)
+    catalog = Catalog(lake_directory(directory))
+    pool = QueryPool()
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        try:
+            await gateway.start()
+            async with _answering(pool):
+                yield
+            await gateway.stop()
+        finally:
+            # A crash before this leaves nothing undone: what has a receipt is durable already.
+            catalog.close()
+            await asyncio.to_thread(journal.close)
+            lock.close()
+
+    return Starlette(
+        routes=_routes(gateway, Queries(gateway, catalog, pool, ledger_directory(directory))),
+        exception_handlers=problem_handlers(),
+        lifespan=lifespan,
+    )
+
+
+@asynccontextmanager
+async def _answering(pool: QueryPool) -> AsyncIterator[None]:
+    """The pool at work, as soon as it can: queries that do not start stop no record from coming in."""
+    starting = asyncio.create_task(_started(pool))
+    await asyncio.wait((starting,), timeout=_POOL_WAIT_S)
+    try:
+        yield
+    finally:
+        starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
+        await pool.close()
+
+
+async def _started(pool: QueryPool) -> None:
+    while True:
+        try:
+            return await pool.start()
+        except (GaplessError, OSError) as error:
+            _log.error("queries_do_not_start", error=str(error), retry_in_s=_POOL_RETRY_S)
+            await asyncio.sleep(_POOL_RETRY_S)
+
+
+def _routes(gateway: Gateway, queries: Queries) -> list[Route]:
+    endpoints = [
+        Endpoint(
+            "POST",
+            "/v1/query",
+            queries.query,
+            "Ask a tenant's tables",
+            "Read-only SQL over the tenant's own rows; the answer says whether its window is complete.",
+            scope="read",
+            body=QueryBody,
+            answer=QueryAnswer,
+            errors=(400, 408, 413, 422, 429, 503),
+        ),
+        Endpoint(
+            "GET",
+            "/v1/audit",
+            queries.audit,
+            "Audit a tenant's streams",
+            "What was claimed, journaled, stored, quarantined, lost, pending and missing, and the verdict on "
+            "the window. Query parameters: tenant (left out: all, for operators), table, from_us, to_us.",
+            scope="read",
+            errors=(403, 422, 503),
+        ),
+        Endpoint("GET", "/v1/services", _services, "The catalogue of services", answer=Services),
+    ]
+    described = document(endpoints)
+    guard = partial(guarded, refused=gateway.metrics.refused)
+    ours = [Route(e.path, guard(e.handler), methods=[e.method]) for e in endpoints]
+    ingest = ingest_routes(
+        gateway, more_paths=described["paths"], more_schemas=described["components"]["schemas"]
+    )
+    return [*ingest, *ours]
+
+
+async def _services(request: Request) -> Response:
+    return json_response(Services(services()))

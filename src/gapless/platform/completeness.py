@@ -1,0 +1,68 @@
+"""Whether the window that a query looked at is complete: said with every answer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from gapless.ledger.audit import audit
+from gapless.ledger.ledger import Ledger
+from gapless.ledger.states import Allowances
+from gapless.platform.audits import iso
+
+Verdict = Literal["complete", "incomplete", "unknown"]
+
+
+class Completeness(msgspec.Struct, frozen=True, kw_only=True):
+    """``through`` is the time up to which nothing is missing (None: nobody can say); the counts are of
+    records; ``holding_back`` says in sentences why the verdict is not "complete"."""
+
+    verdict: Verdict
+    through: str | None
+    missing: int
+    lost: int
+    quarantined: int
+    holding_back: list[str]
+
+
+def completeness(
+    ledger: Ledger | None,
+    tenant: str,
+    tables: tuple[str, ...],
+    from_us: int | None,
+    to_us: int | None,
+    now_us: int,
+) -> Completeness:
+    """What the books say of ``tables`` of a tenant with times in ``[from_us, to_us)``.
+
+    ``ledger`` is None while there are no books. It must have been read before the tables' files were looked
+    up: then all that it calls stored was in them.
+    """
+    if ledger is None or not tables:
+        why = "the query names no table" if ledger else "the books are not there yet: ask again in a moment"
+        return Completeness(
+            verdict="unknown", through=None, missing=0, lost=0, quarantined=0, holding_back=[why]
+        )
+    reports = [
+        audit(
+            ledger,
+            now_us,
+            tenant=tenant,
+            table=table,
+            from_us=from_us,
+            to_us=to_us,
+            allowed=Allowances(),
+        )
+        for table in tables
+    ]
+    verdicts = {report.verdict for report in reports}
+    worst: tuple[Verdict, ...] = ("incomplete", "unknown", "complete")
+    return Completeness(
+        verdict=next(verdict for verdict in worst if verdict in verdicts),
+        through=iso(min(report.through_us for report in reports)),
+        missing=sum(report.totals.missing for report in reports),
+        lost=sum(report.totals.lost for report in reports),
+        quarantined=sum(report.totals.quarantined for report in reports),
+        holding_back=[reason for report in reports for reason in report.reasons],
+    )

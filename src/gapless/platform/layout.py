@@ -1,0 +1,28 @@
+"""Where things are in the platform's data directory."""
+
+from __future__ import annotations
+
+
+def journal_directory(directory: str) -> str:
+    """The journal's segments, and the lock of their one writer."""
+    return f"{directory}/journal"
+
+
+def lake_directory(directory: str) -> str:
+    """The lake's catalogue and files."""
+    return f"{directory}/lake"
+
+
+def ledger_directory(directory: str) -> str:
+    """The books."""
+    return f"{directory}/ledger"
+
+
+def admin_token_path(directory: str) -> str:
+    """A token that may do everything, readable by the directory's owner alone."""
+    return f"{directory}/admin.token"
+
+
+def url_path(directory: str) -> str:
+    """Where the platform listens, or did last."""
+    return f"{directory}/url"

@@ -1,0 +1,60 @@
+"""The process that folds the journal and the lake's postings into the books.
+
+Arguments: the supervisor's pid, the data directory.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+
+import structlog
+
+from gapless.lake.catalog import Catalog
+from gapless.log.disk import OsDisk
+from gapless.log.reader import LogReader
+from gapless.model.errors import Corrupt, GaplessError, Misconfigured, Unavailable
+from gapless.platform import logs
+from gapless.platform.books import Bookkeeper
+from gapless.platform.children import GIVE_UP, die_with, say_ready
+from gapless.platform.layout import journal_directory, lake_directory, ledger_directory
+
+_log = structlog.get_logger("gapless.ledger")
+
+_IDLE_S = 0.25
+_RETRY_S = 1.0
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def main(parent_pid: str, directory: str) -> int:
+    logs.configure()
+    # Blocked and asked for between steps: a signal never falls into a step.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    die_with(int(parent_pid))
+    try:
+        catalog = Catalog(lake_directory(directory))
+        reader = LogReader(OsDisk(), journal_directory(directory))
+        bookkeeper = Bookkeeper(ledger_directory(directory), reader, catalog.postings_after)
+        say_ready()
+        wait_s = 0.0
+        while signal.sigtimedwait(_STOP_SIGNALS, wait_s) is None:
+            wait_s = _step(bookkeeper)
+        bookkeeper.close()
+        return 0
+    except GaplessError as error:
+        print(f"gapless: {error}", file=sys.stderr)
+        return GIVE_UP if isinstance(error, (Misconfigured, Corrupt)) else 1
+
+
+def _step(bookkeeper: Bookkeeper) -> float:
+    """Fold what there is; return for how many seconds to wait before the next."""
+    try:
+        return 0.0 if bookkeeper.step(time.time_ns() // 1000) else _IDLE_S
+    except Unavailable as error:
+        _log.warning("ledger_waits", error=str(error))
+        return _RETRY_S
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

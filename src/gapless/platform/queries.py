@@ -1,0 +1,163 @@
+"""``POST /v1/query``: from a tenant and a text to the tenant's own files, and the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from gapless.gateway.bodies import declared_bytes, decode_json, read_body
+from gapless.gateway.gateway import Gateway
+from gapless.gateway.problems import json_response
+from gapless.gateway.tokens import Token
+from gapless.lake.catalog import Catalog
+from gapless.ledger.audit import audit
+from gapless.ledger.ledger import Ledger
+from gapless.ledger.states import Allowances
+from gapless.model.errors import Refused, Unavailable
+from gapless.model.stream import check_name
+from gapless.model.tables import QUARANTINE, TableSchema, known_tables, table_schema
+from gapless.platform.audits import audit_json
+from gapless.platform.books import read_ledger
+from gapless.platform.completeness import Completeness, completeness
+from gapless.query.pool import QueryPool
+from gapless.query.request import Language, QueryRequest, QueryResult, ResultColumn, TableFiles
+
+_BODY_BYTES_MAX = 1 << 20
+_BODY_TIMEOUT_S = 30.0
+
+
+def now_us() -> int:
+    """This machine's clock."""
+    return time.time_ns() // 1000
+
+
+class QueryBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A query over a tenant's tables; with a bound, only rows with TimeGenerated in ``[from_us, to_us)``,
+    in microseconds since the Unix epoch."""
+
+    tenant: str
+    text: str
+    language: Language = "sql"
+    from_us: int | None = None
+    to_us: int | None = None
+
+
+class QueryAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows as arrays, one value for each column. ``truncated``: a limit cut them."""
+
+    columns: list[ResultColumn]
+    rows: msgspec.Raw
+    truncated: bool
+    elapsed_us: int
+    scanned_files: int
+    completeness: Completeness
+
+
+class Queries:
+    """Answers queries over the lake, each for one tenant."""
+
+    def __init__(self, gateway: Gateway, catalog: Catalog, pool: QueryPool, books: str) -> None:
+        self._gateway = gateway
+        self._books = books
+        self._catalog = catalog
+        self._pool = pool
+
+    async def query(self, request: Request) -> Response:
+        """The handler. Whoever goes away before the answer takes the query along."""
+        self._gateway.access.require(request, "read")
+        declared_bytes(request, _BODY_BYTES_MAX)
+        body = await read_body(request, bytes_max=_BODY_BYTES_MAX, timeout_s=_BODY_TIMEOUT_S)
+        asked = decode_json(body, QueryBody, "a query")
+        token = self._gateway.access.require(request, "read", asked.tenant)
+        check_name("tenant", asked.tenant)
+        ledger = await asyncio.to_thread(self._ledger)
+        tables = await asyncio.to_thread(self._tables, token, asked)
+        query = QueryRequest(
+            text=asked.text,
+            language=asked.language,
+            tables=tables,
+            from_us=asked.from_us,
+            to_us=asked.to_us,
+        )
+        result = await _unless_gone(request, self._pool.run(query))
+        return json_response(self._answer(asked, ledger, result))
+
+    async def audit(self, request: Request) -> Response:
+        """The handler of `GET /v1/audit?tenant=&table=&from_us=&to_us=`: the books, judged now."""
+        asked = request.query_params
+        tenant = asked.get("tenant")
+        if tenant is None:
+            self._gateway.access.require_operator(request)
+        else:
+            self._gateway.access.require(request, "read", tenant)
+        bounds = {}
+        for name in ("from_us", "to_us"):
+            try:
+                bounds[name] = int(asked[name]) if name in asked else None
+            except ValueError as error:
+                raise Refused(f"{name} is not a number of microseconds since 1970") from error
+        ledger = await asyncio.to_thread(read_ledger, self._books)
+        report = audit(
+            ledger, now_us(), tenant=tenant, table=asked.get("table"), allowed=Allowances(), **bounds
+        )
+        return json_response(audit_json(report))
+
+    def _ledger(self) -> Ledger | None:
+        try:
+            return read_ledger(self._books)
+        except Unavailable:
+            return None
+
+    def _answer(self, asked: QueryBody, ledger: Ledger | None, result: QueryResult) -> QueryAnswer:
+        return QueryAnswer(
+            columns=result.columns,
+            rows=result.rows_json,
+            truncated=result.truncated,
+            elapsed_us=result.elapsed_us,
+            scanned_files=result.scanned_files,
+            completeness=completeness(
+                ledger, asked.tenant, result.tables, asked.from_us, asked.to_us, now_us()
+            ),
+        )
+
+    def _tables(self, token: Token, asked: QueryBody) -> tuple[TableFiles, ...]:
+        """Every table that the token may read, with the tenant's files; those without rows are empty."""
+        written = set(self._catalog.tables(asked.tenant))
+        schemas = {**known_tables(), QUARANTINE.name: QUARANTINE}
+        schemas |= {name: table_schema(name) for name in written - schemas.keys()}
+        return tuple(
+            self._files(asked, schema, name in written)
+            for name, schema in schemas.items()
+            if token.allows_table(name)
+        )
+
+    def _files(self, asked: QueryBody, schema: TableSchema, written: bool) -> TableFiles:
+        if not written:
+            return TableFiles(schema)
+        files = self._catalog.files(asked.tenant, schema.name, asked.from_us, asked.to_us)
+        return TableFiles(schema, tuple(file.path for file in files))
+
+
+async def _unless_gone(request: Request, answer: Any) -> QueryResult:
+    """Await ``answer``, and cancel it when the client goes away. Raises ClientDisconnect then."""
+    running: asyncio.Task[QueryResult] = asyncio.ensure_future(answer)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait((running, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            raise ClientDisconnect
+        return running.result()
+    finally:
+        gone.cancel()
+        running.cancel()
+        await asyncio.gather(gone, running, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,290 @@
+"""The spool on a disk that crashes and refuses: seqs dense, cursors equal to what is stored."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from itertools import count
+from random import Random
+
+import pytest
+
+from gapless.agent.acks import Acks, AckWriter, Outcome
+from gapless.agent.follow import SpoolView
+from gapless.agent.sources import FileCursor
+from gapless.agent.spool import ROOM_MARGIN_BYTES, Spool, SpoolSettings, Times
+from gapless.model.batch import Part
+from gapless.model.errors import Unavailable
+from gapless.model.stream import StreamKey
+from gapless.testing.disk import Fate, SimDisk
+from gapless.testing.faults import Fault, SimCrash, faults
+
+STREAM = StreamKey("contoso", "SigninLogs", "host-7", "files")
+SMALL = SpoolSettings(size_bytes_max=8_000, segment_bytes_max=2_000, free_bytes_min=0)
+FILE = "f" * 32
+EFFECTS_MAX = 200
+
+
+def opened(
+    disk: SimDisk,
+    mints: Iterator[int],
+    settings: SpoolSettings = SMALL,
+    place: str = "here",
+    acks: Acks | None = None,
+) -> Spool:
+    spool = Spool(
+        disk,
+        "spool",
+        settings,
+        now_us=lambda: 7,
+        mint=lambda: f"{next(mints):032x}",
+        place=lambda _: place,
+    )
+    spool.start([STREAM], acks or Acks())
+    return spool
+
+
+def offset(spool: Spool) -> int:
+    return next((cursor.offset for cursor in spool.stream(STREAM).cursors), 0)
+
+
+def add(spool: Spool, records: int) -> None:
+    """Records are one byte each; their number is where they stood in the file."""
+    start = offset(spool)
+    spool.add_batch(
+        STREAM,
+        bytes(range(start, start + records)),
+        raw_bytes=records,
+        count=records,
+        parts=(Part(FILE, start, start + records, records),),
+        marks=(),
+        cursors=(FileCursor(file=FILE, path="/a", offset=start + records),),
+        times=Times(start, start + records),
+    )
+
+
+def view(disk: SimDisk) -> SpoolView:
+    found = SpoolView(disk, "spool")
+    found.follow_all()
+    return found
+
+
+def stored(disk: SimDisk) -> bytes:
+    """All payloads, in order; checks that seqs are dense in their epochs and files have no jump."""
+    found = view(disk)
+    content = b""
+    ends: dict[str, int] = {}
+    for batch in found.batches:
+        header = batch.header
+        assert header.first == ends.get(header.epoch, 0)
+        ends[header.epoch] = header.next
+        payload = found.payload(batch)
+        assert payload is not None
+        assert header.parts[0].start == len(content)
+        content += payload
+    return content
+
+
+def script(spool: Spool, returned: list[int]) -> None:
+    for size in (3, 5, 2, 7, 1, 4):
+        try:
+            add(spool, size)
+            add(spool, 1)
+            spool.commit()
+        except Unavailable:
+            continue
+        returned[0] = offset(spool)
+
+
+@pytest.mark.parametrize("error", [None, errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("fates", [(Fate.KEPT,), (Fate.DROPPED,), tuple(Fate)])
+def test_each_effect_may_be_the_last_or_fail(error: int | None, fates: tuple[Fate, ...]) -> None:
+    for skip in range(EFFECTS_MAX):
+        disk, mints, returned = SimDisk(Random(skip), fates=fates), count(1), [0]
+        fault = Fault("", error, skip)
+        disk.before_effect = faults(fault)
+        try:
+            script(opened(disk, mints), returned)
+        except (SimCrash, Unavailable):
+            pass
+        if fault.times:
+            assert skip > 10
+            return
+        disk.before_effect = faults()
+        disk.crash()
+        spool = opened(disk, mints)
+        kept = offset(spool)
+        assert kept >= returned[0]
+        assert stored(disk) == bytes(range(kept))
+        add(spool, 2)
+        spool.commit()
+        assert stored(disk) == bytes(range(kept + 2))
+    pytest.fail("more effects than the script can have")
+
+
+def test_what_a_failed_commit_took_back_is_given_again_with_the_same_seqs() -> None:
+    disk = SimDisk(Random(1))
+    spool = opened(disk, count(1))
+    add(spool, 4)
+    spool.commit()
+    disk.before_effect = faults(Fault("sync", errno.EIO))
+    add(spool, 3)
+    with pytest.raises(Unavailable):
+        spool.commit()
+    assert (spool.stream(STREAM).next, offset(spool)) == (4, 4)
+    add(spool, 5)
+    spool.commit()
+    assert stored(disk) == bytes(range(9))
+
+
+def filled(disk: SimDisk, settings: SpoolSettings = SMALL) -> Spool:
+    """A spool of several segments."""
+    spool = opened(disk, count(1), settings)
+    for _ in range(12):
+        add(spool, 10)
+        spool.commit()
+    return spool
+
+
+def acks_for(disk: SimDisk, *, digest: str | None = None, but: int = -1) -> Acks:
+    acks = Acks()
+    for at, batch in enumerate(view(disk).batches):
+        if at != but:
+            if digest is not None:
+                batch = batch._replace(header=_with_digest(batch.header, digest))
+            acks.take(Outcome.of(batch, "receipt", 5))
+    return acks
+
+
+def _with_digest(header, digest):  # type: ignore[no-untyped-def]
+    import msgspec
+
+    return msgspec.structs.replace(header, digest=digest)
+
+
+def test_only_receipts_with_the_same_digest_free() -> None:
+    disk = SimDisk(Random(1))
+    spool = filled(disk)
+    assert spool.free(Acks()) == 0
+    assert spool.free(acks_for(disk, digest="0" * 64)) == 0
+    assert spool.free(acks_for(disk, but=0)) == 0
+    before = spool.used_bytes
+    assert spool.free(acks_for(disk)) > 0
+    assert spool.used_bytes < before
+    spool.close()
+    disk.crash()
+    again = opened(disk, count(90))
+    assert (again.stream(STREAM).next, offset(again)) == (120, 120)
+    assert again.stream(STREAM).opened.epoch == f"{1:032x}"
+
+
+def test_a_refused_batch_is_kept() -> None:
+    disk = SimDisk(Random(1))
+    spool = filled(disk)
+    acks = acks_for(disk)
+    acks.take(Outcome.of(view(disk).batches[0], "refused", 5))
+    assert spool.free(acks) == 0
+
+
+def test_declare_posts_the_exact_ranges_of_what_it_drops() -> None:
+    disk = SimDisk(Random(1))
+    settings = SpoolSettings(
+        size_bytes_max=ROOM_MARGIN_BYTES + 10_000,
+        segment_bytes_max=2_000,
+        free_bytes_min=0,
+        when_full="declare",
+    )
+    spool = filled(disk, settings)
+    acks = Acks()
+    acks.take(Outcome.of(view(disk).batches[1], "receipt", 5))
+    all_before = {b.header.first for b in view(disk).batches}
+    room = spool.room_bytes()
+    spool.make_room(room + 1, acks)
+    found = view(disk)
+    gone = all_before - {b.header.first for b in found.batches}
+    declared = {s for loss in found.state.losses.values() for f, n in loss.ranges for s in range(f, n)}
+    assert gone
+    assert declared == {s for f in gone - {10} for s in range(f, f + 10)}
+    assert spool.room_bytes() > room
+
+
+def test_block_drops_nothing() -> None:
+    disk = SimDisk(Random(1))
+    spool = filled(disk)
+    assert spool.room_bytes() == 0
+    spool.make_room(1_000, Acks())
+    assert len(view(disk).batches) == 12
+
+
+def test_a_copied_spool_opens_epochs_that_name_the_last() -> None:
+    disk = SimDisk(Random(1))
+    mints = count(1)
+    spool = opened(disk, mints)
+    add(spool, 4)
+    spool.commit()
+    spool.close()
+    same = opened(disk, mints)
+    assert same.stream(STREAM).opened.epoch == f"{1:032x}"
+    same.close()
+    for _ in range(2):  # the second start at the new place changes nothing
+        moved = opened(disk, mints, place="elsewhere")
+        state = moved.stream(STREAM)
+        assert (state.opened.epoch, state.opened.prev_epoch) == (f"{2:032x}", f"{1:032x}")
+        assert (state.opened.prev_next, state.next, offset(moved)) == (4, 0, 4)
+        moved.close()
+
+
+def test_a_lost_spool_never_reuses_its_epoch() -> None:
+    mints = count(1)
+    first = opened(SimDisk(Random(1)), mints).stream(STREAM).opened
+    second = opened(SimDisk(Random(1)), mints).stream(STREAM).opened
+    assert first.epoch != second.epoch
+    assert second.prev_epoch is None
+
+
+def test_damage_is_declared_and_what_had_a_receipt_is_not() -> None:
+    disk = SimDisk(Random(1))
+    spool = filled(disk)
+    batches = view(disk).batches
+    acks = Acks()
+    acks.take(Outcome.of(batches[0], "receipt", 5))
+    spool.close()
+    path = f"spool/{0:020d}.log"
+    content = bytearray(disk.content(path))
+    for batch in batches[:2]:
+        content[batch.position] ^= 1
+    disk.damage(path, bytes(content))
+    again = opened(disk, count(50), acks=acks)
+    [loss] = view(disk).state.losses.values()
+    assert (loss.cause, loss.ranges) == ("spool_corrupt", ((10, 20),))
+    assert again.stream(STREAM).opened.epoch == f"{1:032x}"
+
+
+def test_damage_behind_the_last_snapshot_ends_the_epoch() -> None:
+    disk = SimDisk(Random(1))
+    spool = opened(disk, count(1))
+    add(spool, 4)
+    spool.commit()
+    add(spool, 4)
+    spool.commit()
+    last = view(disk).batches[-1]
+    spool.close()
+    disk.flip(f"spool/{0:020d}.log", last.position * 8)
+    again = opened(disk, count(50))
+    state = again.stream(STREAM)
+    assert (state.opened.prev_epoch, state.opened.prev_next) == (f"{1:032x}", None)
+    assert offset(again) == 4
+
+
+def test_outcomes_outlive_a_crash_and_segments() -> None:
+    disk = SimDisk(Random(1))
+    filled(disk)
+    batches = view(disk).batches
+    for _ in range(2):
+        writer = AckWriter(disk, "acks", spool_first=lambda: 0, segment_bytes_max=1_000)
+        for batch in batches:
+            writer.write([Outcome.of(batch, "receipt", 5)])
+        writer.close()
+        disk.crash()
+    writer = AckWriter(disk, "acks", spool_first=lambda: batches[3].position, segment_bytes_max=1_000)
+    assert all(writer.acks.settles(batch) for batch in batches)

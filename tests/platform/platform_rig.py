@@ -1,0 +1,87 @@
+"""A real platform in processes of its own, and the command line that talks to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+COMMAND = (sys.executable, "-c", "from gapless.cli.main import main; main()")
+
+
+def cli(*arguments: str, data: Path, token: str | None = None, stdin: bytes = b"") -> tuple[int, bytes, str]:
+    """Run ``gapless``; return its exit code, what it printed, and what it said."""
+    done = subprocess.run(
+        [*COMMAND, *arguments], input=stdin, capture_output=True, env=environment(data, token), timeout=60
+    )
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def environment(data: Path, token: str | None = None) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GAPLESS_")}
+    more = {"GAPLESS_DATA": str(data), "COLUMNS": "200"}
+    return kept | more | ({} if token is None else {"GAPLESS_TOKEN": token})
+
+
+def until(condition: Callable[[], object], timeout_s: float = 25.0) -> None:
+    """Wait for other processes to make ``condition`` true."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "it never came true"
+        time.sleep(0.05)
+
+
+class Up:
+    """A running ``gapless up``."""
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
+        self.process = process
+        self.url = url
+
+    def child(self, name: str) -> int:
+        """The pid of the child that runs ``gapless.platform.<name>_process``; 0 while there is none."""
+        for pid in self.children():
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except FileNotFoundError:
+                continue
+            if f"gapless.platform.{name}_process".encode() in command.split(b"\0"):
+                return pid
+        return 0
+
+    def children(self) -> list[int]:
+        pid = self.process.pid
+        return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def kill_child(self, name: str) -> None:
+        """SIGKILL, and wait until another has taken its place."""
+        pid = self.child(name)
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: self.child(name) not in (0, pid))
+
+
+@contextmanager
+def up(data: Path) -> Iterator[Up]:
+    """The platform over ``data``, on a free port; killed at the end if it still runs."""
+    words = data.with_suffix(".stderr").open("ab")
+    process = subprocess.Popen(
+        [*COMMAND, "up", "--listen", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        stderr=words,
+        env=environment(data),
+    )
+    try:
+        assert process.stdout is not None
+        ready = process.stdout.readline().decode().split()
+        assert len(ready) == 2 and ready[0] == "ready", data.with_suffix(".stderr").read_text()
+        yield Up(process, ready[1])
+    finally:
+        process.kill()
+        process.communicate()
+        words.close()
