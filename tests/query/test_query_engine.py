@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from conftest import ALERTS, EVENTS, Ask, event, write_parquet
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from query_lake import ALERTS, EVENTS, Ask, event, write_parquet
 
 from gapless.model.errors import Corrupt, Refused, Unavailable
 from gapless.model.tables import SYSTEM_COLUMNS, Column, TableSchema

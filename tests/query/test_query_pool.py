@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ALERTS, SECRET
+from query_lake import ALERTS, SECRET
 
 from gapless.model.errors import Busy, Refused, Unavailable
 from gapless.query.pool import QueryPool

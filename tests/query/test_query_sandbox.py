@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import SECRET
+from query_lake import SECRET
 
 from gapless.query.confine import landlock_version
 from gapless.query.request import QueryLimits, TableFiles

@@ -132,6 +132,7 @@ class Spool:
                 self._append(SpoolKind.LOSS, LossNote(loss), hole.stream)
         self.commit()
         self._view.holes.clear()
+        self._unproven.clear()
         if self.moved:
             try:
                 write_atomically(self._disk, self._identity, self._place)

@@ -1,0 +1,197 @@
+"""The collector: sources to spool. One tick is one group commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+import msgspec
+import zstandard
+
+from gapless.agent.acks import Acks
+from gapless.agent.sources import Chunk, FileCursor, Skipped
+from gapless.agent.spool import Spool, Times
+from gapless.model.batch import Mark, Part
+from gapless.model.claim import Loss, SkippedBytes
+from gapless.model.errors import Unavailable
+from gapless.model.stream import StreamKey
+
+#: A batch ends early at so many parts or marks: its header must stay small.
+_PARTS_MAX = 1000
+_MARKS_MAX = 2000
+
+
+class CollectorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``batch_bytes_max``: raw bytes of a batch, but for the chunk that goes over it.
+    ``tick_bytes_max``: raw bytes read in one tick, over all sources."""
+
+    batch_bytes_max: int = 4 << 20
+    tick_bytes_max: int = 16 << 20
+
+
+class Source(Protocol):
+    """What the collector asks of a source."""
+
+    def poll(self, now_us: int) -> None: ...
+
+    def read(self, now_us: int, budget_bytes: int) -> Iterator[Chunk | Skipped]: ...
+
+    def close(self) -> None: ...
+
+
+#: Builds a source that goes on from the durable cursors.
+NewSource = Callable[[Iterable[FileCursor]], Source]
+
+
+class Tick(NamedTuple):
+    """What a tick did. ``full``: the spool has no room; ``error``: why nothing was kept."""
+
+    records: int = 0
+    raw_bytes: int = 0
+    full: bool = False
+    error: str = ""
+
+
+class Collector:
+    """Moves records from sources into the spool. No clock, no thread inside.
+
+    After a commit that failed every source is built again from the durable cursors: what it had handed
+    out is handed out again, under the same seqs.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        sources: Mapping[StreamKey, NewSource],
+        settings: CollectorSettings,
+        mint: Callable[[], str],
+    ) -> None:
+        self._spool = spool
+        self._factories = dict(sources)
+        self._settings = settings
+        self._mint = mint
+        self._sources: dict[StreamKey, Source] = {}
+        self._order = list(self._factories)
+
+    def tick(self, now_us: int, acks: Acks) -> Tick:
+        """Free what has receipts, read what there is room for, commit once."""
+        try:
+            self._spool.free(acks)
+            self._spool.make_room(self._settings.tick_bytes_max, acks)
+            return self._collect(now_us)
+        except Unavailable as error:
+            self.close()
+            return Tick(error=str(error))
+
+    def close(self) -> None:
+        """Close the sources; the next tick builds them again."""
+        for source in self._sources.values():
+            source.close()
+        self._sources.clear()
+
+    def _collect(self, now_us: int) -> Tick:
+        room = self._spool.room_bytes()
+        budget = min(room, self._settings.tick_bytes_max)
+        records = raw_bytes = 0
+        for stream in self._order:
+            source = self._source(stream)
+            source.poll(now_us)
+            intake = _Intake(self._spool, stream, self._settings.batch_bytes_max, now_us, self._mint)
+            for event in source.read(now_us, max(0, budget - raw_bytes)):
+                intake.take(event)
+            intake.flush()
+            records += intake.records
+            raw_bytes += intake.raw_bytes
+        self._spool.commit()
+        self._order.append(self._order.pop(0))  # another is first next time
+        return Tick(records, raw_bytes, full=room == 0)
+
+    def _source(self, stream: StreamKey) -> Source:
+        source = self._sources.get(stream)
+        if source is None:
+            source = self._factories[stream](self._spool.stream(stream).cursors)
+            self._sources[stream] = source
+        return source
+
+
+class _Intake:
+    """One stream's events of one tick, cut into batches."""
+
+    def __init__(
+        self, spool: Spool, stream: StreamKey, batch_bytes_max: int, now_us: int, mint: Callable[[], str]
+    ) -> None:
+        self._spool = spool
+        self._stream = stream
+        self._batch_bytes_max = batch_bytes_max
+        self._now_us = now_us
+        self._mint = mint
+        self._compressor = zstandard.ZstdCompressor(level=1, write_content_size=True)
+        self.records = 0
+        self.raw_bytes = 0
+        self._clear()
+
+    def take(self, event: Chunk | Skipped) -> None:
+        if isinstance(event, Skipped):
+            self.flush()  # what was read before stands before it
+            self._spool.add_loss(self._loss(event), (event.cursor,))
+            return
+        if len(self._parts) + len(self._spool.stream(self._stream).parts) >= _PARTS_MAX:
+            self.flush()
+        self._marks += [Mark(self._count + mark.at, mark.kind) for mark in event.marks]
+        self._data += event.data
+        self._count += event.count
+        self._add_part(event.part)
+        self._cursors[event.cursor.file] = event.cursor
+        if len(self._data) >= self._batch_bytes_max or len(self._marks) >= _MARKS_MAX:
+            self.flush()
+
+    def flush(self) -> None:
+        """Append what was taken. Raises Unavailable."""
+        cursors, parts = tuple(self._cursors.values()), tuple(self._parts)
+        if self._count:
+            self._spool.add_batch(
+                self._stream,
+                self._compressor.compress(self._data),
+                raw_bytes=len(self._data),
+                count=self._count,
+                parts=parts,
+                marks=tuple(self._marks),
+                cursors=cursors,
+                times=Times(self._now_us, self._now_us),
+            )
+        elif cursors:
+            self._spool.add_cursors(self._stream, cursors, parts)
+        self.records += self._count
+        self.raw_bytes += len(self._data)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._data = bytearray()
+        self._count = 0
+        self._parts: list[Part] = []
+        self._marks: list[Mark] = []
+        self._cursors: dict[str, FileCursor] = {}
+
+    def _add_part(self, part: Part) -> None:
+        last = self._parts[-1] if self._parts else None
+        if last is not None and last.file == part.file and last.end == part.start and not last.done:
+            self._parts[-1] = Part(part.file, last.start, part.end, last.count + part.count, part.done)
+        elif part.end > part.start or part.done:
+            self._parts.append(part)
+
+    def _loss(self, skipped: Skipped) -> Loss:
+        known = skipped.end is not None
+        return Loss(
+            id=f"{skipped.cause}/{self._mint()}",
+            stream=self._stream,
+            epoch=self._spool.stream(self._stream).opened.epoch,
+            cause=skipped.cause,
+            declared_us=self._now_us,
+            not_before_us=skipped.not_before_us,
+            not_after_us=skipped.not_after_us,
+            # Each record ends in a newline, the last perhaps not: so many at most.
+            records_max=skipped.end - skipped.start if skipped.end is not None else None,
+            bytes_lost=skipped.end - skipped.start if skipped.end is not None else None,
+            skipped=SkippedBytes(skipped.file, skipped.start, skipped.end or 0) if known else None,
+            evidence=f"{skipped.path}: {skipped.evidence}",
+        )

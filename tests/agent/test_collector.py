@@ -1,0 +1,101 @@
+"""Files to spool, on real directories: every record once, whatever commit fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import count
+from pathlib import Path
+from random import Random
+
+import zstandard
+
+from gapless.agent.acks import Acks
+from gapless.agent.collector import Collector, CollectorSettings
+from gapless.agent.follow import SpoolView
+from gapless.agent.sources import FileCursor, FileSettings, FileSource, OsHost
+from gapless.agent.spool import Spool, SpoolSettings
+from gapless.model.stream import StreamKey
+from gapless.testing.disk import SimDisk
+from gapless.testing.faults import Fault, faults
+
+STREAM = StreamKey("contoso", "SigninLogs", "host-7", "files")
+
+
+def rig(tmp_path: Path, disk: SimDisk, size_bytes_max: int = 1 << 20) -> Collector:
+    numbers = count(1)
+
+    def mint() -> str:
+        return f"{next(numbers):032x}"
+
+    settings = SpoolSettings(size_bytes_max=size_bytes_max, segment_bytes_max=2_000, free_bytes_min=0)
+    spool = Spool(disk, "spool", settings, now_us=lambda: 7, mint=mint, place=lambda _: "here")
+    spool.start([STREAM], Acks())
+    followed = FileSettings(paths=(f"{tmp_path}/*.log",))
+
+    def source(cursors: Iterable[FileCursor]) -> FileSource:
+        return FileSource(followed, OsHost(), mint, cursors)
+
+    return Collector(spool, {STREAM: source}, CollectorSettings(batch_bytes_max=500), mint)
+
+
+def stored(disk: SimDisk) -> bytes:
+    view = SpoolView(disk, "spool")
+    view.follow_all()
+    content = b""
+    at = 0
+    for batch in view.batches:
+        header = batch.header.check()
+        assert header.first == at
+        at = header.next
+        payload = view.payload(batch)
+        assert payload is not None
+        assert zstandard.get_frame_parameters(payload).content_size == header.raw_bytes
+        raw = zstandard.ZstdDecompressor().decompress(payload)
+        assert raw.count(b"\n") == header.count
+        content += raw
+    return content
+
+
+def run(collector: Collector, done: Callable[[], bool]) -> None:
+    for second in range(60):
+        collector.tick(1_000_000 * second, Acks())
+        if done():
+            return
+    raise AssertionError("not collected within 60 ticks")
+
+
+def test_records_reach_the_spool_once_although_commits_fail(tmp_path: Path) -> None:
+    disk = SimDisk(Random(1))
+    collector = rig(tmp_path, disk)
+    lines = b"".join(b"record %d\n" % n for n in range(300))
+    (tmp_path / "a.log").write_bytes(lines)
+    disk.before_effect = faults(Fault("sync", 5, skip=0), Fault("write", 28, skip=4))
+    run(collector, lambda: len(stored(disk)) >= len(lines))
+    collector.tick(100_000_000, Acks())
+    assert stored(disk) == lines
+    collector.close()
+
+
+def test_a_full_spool_stops_reading(tmp_path: Path) -> None:
+    disk = SimDisk(Random(1))
+    collector = rig(tmp_path, disk, size_bytes_max=4_000)
+    (tmp_path / "a.log").write_bytes(b"record\n" * 10)
+    for second in range(5):
+        assert collector.tick(1_000_000 * second, Acks()).full
+    assert stored(disk) == b""
+    collector.close()
+
+
+def test_a_truncated_file_is_a_loss(tmp_path: Path) -> None:
+    disk = SimDisk(Random(1))
+    collector = rig(tmp_path, disk)
+    path = tmp_path / "a.log"
+    path.write_bytes(b"one\ntwo\n")
+    run(collector, lambda: stored(disk) == b"one\ntwo\n")
+    path.write_bytes(b"")
+    path.write_bytes(b"new\n")
+    run(collector, lambda: stored(disk).endswith(b"new\n"))
+    view = SpoolView(disk, "spool")
+    view.follow_all()
+    assert [loss.cause for loss in view.state.losses.values()] == ["source_truncated"]
+    collector.close()

@@ -1,0 +1,52 @@
+"""The configuration: good as documented, and every fault at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from gapless.agent.config import load_config, parse_config
+from gapless.model.errors import Misconfigured
+
+GOOD = """
+[agent]
+name = "host-7"
+data_dir = "/var/lib/gapless-agent"
+[gateway]
+urls = ["http://127.0.0.1:8420"]
+token_file = "/etc/gapless/token"
+[spool]
+size_bytes_max = 10_737_418_240
+when_full = "block"
+[[source]]
+type = "file"
+paths = ["/var/log/entra/*.json"]
+tenant = "contoso"
+table = "SigninLogs"
+"""
+
+
+def test_the_documented_file() -> None:
+    config = parse_config(GOOD)
+    assert config.stream(config.sources[0]).agent == "host-7"
+    assert config.sources[0].paths == ("/var/log/entra/*.json",)
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "# nothing", "[agent"])
+def test_blank_or_broken_is_refused(text: str) -> None:
+    with pytest.raises(Misconfigured):
+        parse_config(text)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: object) -> None:
+    with pytest.raises(Misconfigured):
+        load_config(f"{tmp_path}/none.toml")
+
+
+def test_every_fault_at_once() -> None:
+    bad = GOOD.replace("host-7", "a b").replace("http://127", "ftp://127").replace('"block"', '"drop"')
+    bad = bad.replace("/var/log/entra", "relative") + GOOD[GOOD.index("[[source]]") :] * 2 + "[more]\n"
+    with pytest.raises(Misconfigured) as caught:
+        parse_config(bad)
+    text = "\n".join(caught.value.faults)
+    for word in ("agent.name", "gateway.urls[0]", "spool", "source[0].paths", "same stream", "[more]"):
+        assert word in text
