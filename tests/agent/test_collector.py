@@ -90,7 +90,7 @@ def test_a_truncated_file_is_a_loss(tmp_path: Path) -> None:
     disk = SimDisk(Random(1))
     collector = rig(tmp_path, disk)
     path = tmp_path / "a.log"
-    path.write_bytes(b"one\ntwo\n")
+    path.write_bytes(b"one\ntwo\nunread")
     run(collector, lambda: stored(disk) == b"one\ntwo\n")
     path.write_bytes(b"")
     path.write_bytes(b"new\n")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import count
 from random import Random
 
+import msgspec
 import pytest
 
 from gapless.agent.acks import Acks, AckWriter, Outcome
@@ -151,15 +152,9 @@ def acks_for(disk: SimDisk, *, digest: str | None = None, but: int = -1) -> Acks
     for at, batch in enumerate(view(disk).batches):
         if at != but:
             if digest is not None:
-                batch = batch._replace(header=_with_digest(batch.header, digest))
+                batch = batch._replace(header=msgspec.structs.replace(batch.header, digest=digest))
             acks.take(Outcome.of(batch, "receipt", 5))
     return acks
-
-
-def _with_digest(header, digest):  # type: ignore[no-untyped-def]
-    import msgspec
-
-    return msgspec.structs.replace(header, digest=digest)
 
 
 def test_only_receipts_with_the_same_digest_free() -> None:

@@ -7,12 +7,13 @@ import os
 import signal
 import stat
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
-from platform_rig import COMMAND, cli, environment, until, up
+from platform_rig import COMMAND, Up, cli, environment, until, up
 
 from gapless.services.generate import id_column, table_lines
 
@@ -86,7 +87,7 @@ def test_every_record_is_stored_once_whatever_is_killed_and_only_its_tenant_sees
         assert all(_gone(pid) for pid in children)
 
 
-def _send_with_kills(platform, data: Path, token: str, lines: list[bytes]) -> None:  # type: ignore[no-untyped-def]
+def _send_with_kills(platform: Up, data: Path, token: str, lines: list[bytes]) -> None:
     """Send ``lines``; once a part of them is in the journal, kill the gateway and the lake."""
     before = _journal_bytes(data)
     command = [*COMMAND, "send", "--tenant", "contoso", "--table", TABLE, "-"]
@@ -99,10 +100,12 @@ def _send_with_kills(platform, data: Path, token: str, lines: list[bytes]) -> No
         sending.stdin.flush()
         until(lambda: _journal_bytes(data) - before > 100_000)
         os.kill(platform.child("gateway"), signal.SIGSTOP)  # so that the rest meets one that is killed
-        sending.stdin.write(b"".join(lines[half:]))
-        sending.stdin.close()
+        rest = threading.Thread(target=sending.stdin.write, args=(b"".join(lines[half:]),))
+        rest.start()  # the sender reads it only as fast as it gets receipts
         platform.kill_child("lake")
         platform.kill_child("gateway")
+        rest.join()
+        sending.stdin.close()
         words = sending.stderr.read().decode()
         assert sending.wait(60) == 0, words
     assert f"{len(lines)} records have their receipts" in words

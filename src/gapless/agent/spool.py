@@ -220,9 +220,11 @@ class Spool:
 
     def make_room(self, wanted_bytes: int, acks: Acks) -> None:
         """With ``when_full`` "declare": give up oldest segments until there is room. Each is declared,
-        durably, before it goes. Call it with nothing uncommitted."""
+        durably, before it goes. Never more than an eighth of the spool is made free so. Call it with
+        nothing uncommitted."""
         if self._settings.when_full != "declare":
             return
+        wanted_bytes = min(wanted_bytes, self._settings.size_bytes_max // 8)
         while self.room_bytes() < wanted_bytes and len(segments := self._log.segments()) > 1:
             base, end = segments[0]
             for loss in self._losses_of(self._between(base, end), acks):

@@ -14,7 +14,7 @@ from gapless.model.errors import Busy, GaplessError, Misconfigured, Refused, Una
 from gapless.platform.layout import admin_token_path, url_path
 
 URL_DEFAULT = "http://127.0.0.1:8420"
-_REQUEST_S_MAX = 90.0
+_REQUEST_S_MAX = 60.0
 
 T = TypeVar("T")
 
