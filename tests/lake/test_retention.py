@@ -9,6 +9,7 @@ import pytest
 
 from gapless.lake.lake import Lake, LakeSettings
 from gapless.lake.retention import Retention
+from gapless.lake.storing import StepLimits
 from gapless.model.errors import Misconfigured
 from gapless.model.tables import QUARANTINE
 
@@ -99,12 +100,17 @@ def test_age_is_counted_from_receipt_so_wrong_clocks_do_no_harm(tmp_path: Path) 
     assert lake.expire(NOW_US + 181 * DAY_US).records == 3
 
 
-def test_a_file_stays_until_its_youngest_row_is_old_enough(tmp_path: Path) -> None:
+@pytest.mark.parametrize("later", [0, 1])
+@pytest.mark.parametrize("chunk_records_max", [2, 100])
+def test_a_file_stays_until_its_youngest_row_is_old_enough(
+    tmp_path: Path, later: int, chunk_records_max: int
+) -> None:
     world = World(tmp_path)
     lake = fold(
         world,
-        batch(records(0, 2), stream=STREAM),
-        batch(records(2, 4), first=2, stream=STREAM, at_us=NOW_US + DAY_US),
+        batch(records(0, 2), stream=STREAM, at_us=NOW_US + (1 - later) * DAY_US),
+        batch(records(2, 4), first=2, stream=STREAM, at_us=NOW_US + later * DAY_US),
+        settings=LakeSettings(step=StepLimits(chunk_records_max=chunk_records_max)),
     )
     assert lake.expire(NOW_US + 180 * DAY_US + 1).records == 0
     assert lake.expire(NOW_US + 181 * DAY_US + 1).records == 4

@@ -14,7 +14,7 @@ from query_lake import SECRET
 
 from gapless.model.errors import Refused, Unavailable
 from gapless.query.confine import landlock_version
-from gapless.query.frames import Answered, Failed, Ready, framed, read_frame
+from gapless.query.frames import Answered, Failed, Ready, header, read_frame
 from gapless.query.request import QueryLimits, QueryRequest, TableFiles
 
 _WORKER = """
@@ -52,9 +52,11 @@ def answers_of(prying: str, tables: tuple[TableFiles, ...], texts: list[str]) ->
         first = read_frame(process.stdout)
         assert first is not None
         msgspec.json.decode(first, type=Ready)
-        process.stdin.write(b"".join(framed(msgspec.json.encode(request)) for request in requests))
+        for frame in map(msgspec.json.encode, requests):
+            process.stdin.write(header(frame) + frame)
         process.stdin.close()
-        frames = iter(lambda: read_frame(process.stdout), None)
+        answers = process.stdout
+        frames = iter(lambda: read_frame(answers), None)
         return [msgspec.json.decode(frame, type=Answered | Failed) for frame in frames]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
@@ -46,17 +46,17 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
         return _ERRORS.get(self.code, Unavailable)(self.message)
 
 
-def framed(payload: bytes) -> bytes:
-    """``payload`` as it goes over the pipe."""
-    return _LENGTH.pack(len(payload)) + payload
+def header(payload: bytes) -> bytes:
+    """What goes over the pipe before ``payload``."""
+    return _LENGTH.pack(len(payload))
 
 
-def read_frame(source: BinaryIO) -> bytes | None:
+def read_frame(source: IO[bytes]) -> bytes | None:
     """The next frame's payload, or None at the end of the pipe."""
-    header = source.read(_LENGTH.size)
-    if len(header) < _LENGTH.size:
+    length_bytes = source.read(_LENGTH.size)
+    if len(length_bytes) < _LENGTH.size:
         return None
-    (length,) = _LENGTH.unpack(header)
+    (length,) = _LENGTH.unpack(length_bytes)
     payload = source.read(length)
     return payload if len(payload) == length else None
 

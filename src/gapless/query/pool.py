@@ -18,7 +18,7 @@ import structlog
 
 from gapless.model.errors import Busy, GaplessError, Unavailable
 from gapless.query.engine import out_of_time
-from gapless.query.frames import Answered, Failed, Ready, framed, next_frame
+from gapless.query.frames import Answered, Failed, Ready, header, next_frame
 from gapless.query.request import QueryRequest, QueryResult
 
 _log = structlog.get_logger(__name__)
@@ -62,16 +62,22 @@ class _Worker:
         except BaseException:
             await worker.stop()
             raise
-        _log.info("query worker ready", pid=process.pid, landlock_version=ready.landlock_version)
+        _log.info("query_worker_ready", pid=process.pid, landlock_version=ready.landlock_version)
         return worker
 
     @property
     def runs(self) -> bool:
-        return self._process.returncode is None
+        """Whether the process has not ended; asked of the kernel, since the loop hears of it later."""
+        try:
+            ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return ended is None
 
     async def ask(self, request: QueryRequest) -> Answered | Failed:
         """Raises IncompleteReadError or ConnectionError if the worker ends before it answers."""
-        self._queries.write(framed(msgspec.json.encode(request)))
+        frame = msgspec.json.encode(request)
+        self._queries.writelines((header(frame), frame))
         await self._queries.drain()
         bytes_max = request.limits.result_bytes_max + _ANSWER_OVERHEAD_BYTES
         return _answer_decoder.decode(await next_frame(self._answers, bytes_max))
@@ -161,21 +167,22 @@ class QueryPool:
         return answer.result
 
     def _explained(self, error: BaseException, request: QueryRequest) -> BaseException:
-        if isinstance(error, TimeoutError):
-            return out_of_time(request)
-        if isinstance(error, asyncio.IncompleteReadError | ConnectionError):
-            if self._closed:
-                return _closed()
-            _log.warning("query process ended before its answer", text_bytes=len(request.text.encode()))
-            return Unavailable(
-                "the query's process ended before it answered, perhaps for want of memory: "
-                "narrow --from and --to, then run it again"
-            )
+        match error:
+            case TimeoutError():
+                return out_of_time(request)
+            case asyncio.IncompleteReadError() | ConnectionError() if self._closed:
+                return _not_running()
+            case asyncio.IncompleteReadError() | ConnectionError() | msgspec.DecodeError():
+                _log.warning("query_process_failed", error=str(error))
+                return Unavailable(
+                    "the query's process ended before it answered, perhaps for want of memory: "
+                    "narrow --from and --to, then run it again"
+                )
         return error
 
     async def _take_worker(self) -> _Worker:
         if self._closed:
-            raise _closed()
+            raise _not_running()
         if self._waiting >= self._waiting_max:
             raise self._busy()
         self._waiting += 1
@@ -194,6 +201,9 @@ class QueryPool:
 
     async def _add_worker(self) -> None:
         worker = await _Worker.start(self._start_s_max)
+        if self._closed:
+            await worker.stop()
+            raise _not_running()
         self._alive.add(worker)
         self._idle.put_nowait(worker)
 
@@ -211,13 +221,13 @@ class QueryPool:
             try:
                 return await self._add_worker()
             except (GaplessError, OSError) as error:
-                _log.error("query worker does not start", error=str(error), retry_in_s=pause_s)
+                _log.error("query_worker_does_not_start", error=str(error), retry_in_s=pause_s)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _RESTART_PAUSE_S_MAX)
 
 
-def _closed() -> Unavailable:
-    return Unavailable("the query service is stopping: run the query again when it is back")
+def _not_running() -> Unavailable:
+    return Unavailable("the query service does not run now: run the query again when it is back")
 
 
 def _environment() -> dict[str, str]:

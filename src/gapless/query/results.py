@@ -19,7 +19,7 @@ from gapless.query.request import ResultColumn, ResultType
 #: A dynamic value that is nested more deeply comes out as text.
 DYNAMIC_DEPTH_MAX = 100
 
-_CHUNK_ROWS = 1_000
+_CHUNK_ROWS = 256
 _STRINGS_AND_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(?P<open>[\[{])|(?P<close>[\]}])')
 
 _TIMES = ("date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone")

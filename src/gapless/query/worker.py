@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import BinaryIO, NoReturn
+from typing import IO, NoReturn
 
 import duckdb
 import msgspec
@@ -18,12 +18,15 @@ from gapless.model.errors import GaplessError, Unavailable
 from gapless.query.check import check
 from gapless.query.confine import allow_only_reading, die_with_parent, landlock_version, limit_resources
 from gapless.query.engine import Query
-from gapless.query.frames import Answered, Failed, Ready, framed, read_frame
+from gapless.query.frames import Answered, Failed, Ready, header, read_frame
 from gapless.query.request import QueryRequest
 from gapless.query.sandbox import open_connection
 
-#: What a process needs beside what its query may allocate: stacks, the answer, the interpreter.
-_OVERHEAD_BYTES = 256 << 20
+#: What a process needs beside its query and its answer: stacks, the interpreter.
+_OVERHEAD_BYTES = 192 << 20
+
+#: How many times the answer is in memory at the most: by rows, as one array, in its frame, and half done.
+_ANSWER_COPIES = 4
 
 #: Room for as deeply nested expressions as the engine's parser lets through (1,000, several frames each).
 _RECURSION_MAX = 10_000
@@ -49,7 +52,7 @@ def main() -> int:
     return 0
 
 
-def _take_standard_output() -> BinaryIO:
+def _take_standard_output() -> IO[bytes]:
     """Standard output for answers alone: what a library prints goes to standard error."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -57,7 +60,7 @@ def _take_standard_output() -> BinaryIO:
 
 
 def _answer_and_exit(
-    worker_pid: int, connection: duckdb.DuckDBPyConnection, frame: bytes, answers: BinaryIO
+    worker_pid: int, connection: duckdb.DuckDBPyConnection, frame: bytes, answers: IO[bytes]
 ) -> NoReturn:
     status = 1
     try:
@@ -80,7 +83,8 @@ def _forget_standard_input() -> None:
 def _answer(connection: duckdb.DuckDBPyConnection, frame: bytes) -> Answered | Failed:
     try:
         request = msgspec.json.decode(frame, type=QueryRequest)
-        limit_resources(request.limits.memory_bytes_max + _OVERHEAD_BYTES)
+        limits = request.limits
+        limit_resources(limits.memory_bytes_max + _ANSWER_COPIES * limits.result_bytes_max + _OVERHEAD_BYTES)
         # All forks have the same state of the random generator: each needs a seed of its own.
         connection.execute("SELECT setseed($1)", [int.from_bytes(os.urandom(6)) / 2**48])
         query = Query(request, connection)
@@ -98,8 +102,9 @@ def _answer(connection: duckdb.DuckDBPyConnection, frame: bytes) -> Answered | F
         )
 
 
-def _send(answers: BinaryIO, payload: bytes) -> None:
-    answers.write(framed(payload))
+def _send(answers: IO[bytes], payload: bytes) -> None:
+    answers.write(header(payload))
+    answers.write(payload)
     answers.flush()
 
 
