@@ -11,7 +11,8 @@ import pytest
 
 from gapless.lake.balance import imbalances
 from gapless.lake.catalog import Catalog, Notice
-from gapless.lake.commits import CatalogWriter, EpochKey, NewFile, NewPosting, StepCommit
+from gapless.lake.changes import EpochKey, NewFile, NewPosting, StepCommit
+from gapless.lake.commits import CatalogWriter
 from gapless.model.errors import Corrupt, Misconfigured, Unavailable
 
 KEY = EpochKey("contoso", "App_CL", "s" * 32, "e" * 32)

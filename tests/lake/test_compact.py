@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from gapless.lake.compact import CompactionLimits, Compactor, CompactReport
+from gapless.lake.compact import Compactor, CompactReport
 from gapless.lake.engine import TooLarge
 from gapless.lake.find import find_row
 from gapless.lake.lake import Lake, LakeSettings
-from gapless.lake.storing import StepLimits
+from gapless.lake.limits import CompactionLimits, StepLimits
 from gapless.model.errors import Misconfigured
 from gapless.model.tables import QUARANTINE
 
@@ -290,8 +290,8 @@ def test_rows_that_changed_are_seen_before_the_swap(tmp_path: Path, monkeypatch:
     before = lake.catalog.files("contoso", TABLE)
     sort = Compactor._sort
 
-    def lossy(self: Compactor, paths: Sequence[str], to_path: str) -> None:
-        sort(self, paths[1:], to_path)
+    def lossy(self: Compactor, connection: Any, paths: Sequence[str], to_path: str) -> None:
+        sort(self, connection, paths[1:], to_path)
 
     monkeypatch.setattr(Compactor, "_sort", lossy)
     put_off(world, lake, before, "sorted they were")
@@ -304,8 +304,8 @@ def test_a_value_that_changed_is_seen_too(tmp_path: Path, monkeypatch: pytest.Mo
     before = lake.catalog.files("contoso", TABLE)
     sort = Compactor._sort
 
-    def altering(self: Compactor, paths: Sequence[str], to_path: str) -> None:
-        sort(self, paths, to_path)
+    def altering(self: Compactor, connection: Any, paths: Sequence[str], to_path: str) -> None:
+        sort(self, connection, paths, to_path)
         table = pq.read_table(to_path)
         texts = table["RawData"].to_pylist()
         texts[0], texts[1] = texts[1], texts[0]  # the same values, at other records
@@ -329,10 +329,10 @@ def test_what_is_too_much_to_sort_at_once_is_sorted_in_parts(
     world, lake = filled(tmp_path)
     sort = Compactor._sort
 
-    def weak(self: Compactor, paths: Sequence[str], to_path: str) -> None:
+    def weak(self: Compactor, connection: Any, paths: Sequence[str], to_path: str) -> None:
         if len(paths) > 2:
             raise TooLarge("too much")
-        sort(self, paths, to_path)
+        sort(self, connection, paths, to_path)
 
     monkeypatch.setattr(Compactor, "_sort", weak)
     assert [report.files for report in compacted(lake, NOW_US)] == [2]
@@ -345,10 +345,10 @@ def test_a_step_between_looking_and_swapping_is_no_conflict(
     world, lake = filled(tmp_path)
     sort = Compactor._sort
 
-    def meanwhile(self: Compactor, paths: Sequence[str], to_path: str) -> None:
+    def meanwhile(self: Compactor, connection: Any, paths: Sequence[str], to_path: str) -> None:
         monkeypatch.undo()
         add_files(world, lake, 4, 1)
-        sort(self, paths, to_path)
+        sort(self, connection, paths, to_path)
 
     monkeypatch.setattr(Compactor, "_sort", meanwhile)
     assert [report.files for report in compacted(lake, NOW_US)] == [4]
@@ -378,8 +378,8 @@ def test_files_that_expire_meanwhile_are_not_brought_back(
     world, lake = filled(tmp_path)
     sort = Compactor._sort
 
-    def meanwhile(self: Compactor, paths: Sequence[str], to_path: str) -> None:
-        sort(self, paths, to_path)
+    def meanwhile(self: Compactor, connection: Any, paths: Sequence[str], to_path: str) -> None:
+        sort(self, connection, paths, to_path)
         assert lake.expire(NOW_US + 200 * 24 * HOUR_US).files == 4
 
     monkeypatch.setattr(Compactor, "_sort", meanwhile)
@@ -400,13 +400,14 @@ def test_limits_that_cannot_be_kept_are_refused_all_at_once() -> None:
     with pytest.raises(Misconfigured) as caught:
         CompactionLimits(fresh_files_max=1, row_group_rows=0, settle_s=-1).check()
     assert len(caught.value.faults) == 3
+    with pytest.raises(Misconfigured, match="chunk_records_max is 0: make it at least 1"):
+        StepLimits(chunk_records_max=0).check()
 
 
-@pytest.mark.parametrize("groups", [40])
-def test_the_files_of_a_busy_day_stay_few(tmp_path: Path, groups: int) -> None:
+def test_the_files_of_a_busy_day_stay_few(tmp_path: Path) -> None:
     """However many steps there were, a tier has fewer than ``fresh_files_max`` files afterwards."""
-    world, lake = filled(tmp_path, files=0, step=StepLimits())
-    for number in range(groups):
+    world, lake = filled(tmp_path, files=0)
+    for number in range(24):
         add_files(world, lake, number, 1)
         compacted(lake, NOW_US + number * 10_000_000)
         assert len(lake.catalog.files("contoso", TABLE)) < 2 * LIMITS.fresh_files_max

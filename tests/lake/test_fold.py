@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gapless.lake.balance import imbalances
 from gapless.lake.catalog import Account, Posting
-from gapless.lake.commits import CatalogWriter, EpochKey, NewFile, NewPosting, StepCommit
+from gapless.lake.changes import EpochKey, NewFile, NewPosting, StepCommit
+from gapless.lake.commits import CatalogWriter
 from gapless.lake.fold import fold_postings
 from gapless.model.ranges import RangeSet
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gapless.lake.lake import Lake, LakeSettings
+from gapless.lake.limits import StepLimits
 from gapless.lake.retention import Retention
-from gapless.lake.storing import StepLimits
 from gapless.model.errors import Misconfigured
 from gapless.model.tables import QUARANTINE
 

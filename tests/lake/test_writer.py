@@ -17,7 +17,7 @@ from gapless.lake.catalog import MIXED_DAYS
 from gapless.lake.decode import Decoded, Decoder
 from gapless.lake.find import find_row
 from gapless.lake.lake import LakeSettings
-from gapless.lake.storing import StepLimits
+from gapless.lake.limits import StepLimits
 from gapless.log.segments import LogReader, Message
 from gapless.model.batch import Mark
 from gapless.model.entry import Kind

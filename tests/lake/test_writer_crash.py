@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gapless.lake.commits import CatalogWriter, EpochKey, Fenced, NewFile, NewPosting, StepCommit
+from gapless.lake.changes import EpochKey, NewFile, NewPosting, StepCommit
+from gapless.lake.commits import CatalogWriter, Fenced
 from gapless.lake.lake import Lake
 from gapless.lake.storing import TenantStore
 from gapless.model.errors import Corrupt, Unavailable

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gapless.lake.lake import LakeSettings
-from gapless.lake.storing import StepLimits
+from gapless.lake.limits import StepLimits
 from gapless.model.tables import QUARANTINE
 
 from .lake_harness import NOW_US, World, batch, check_lake, read, record, stream_of
@@ -55,7 +55,7 @@ limits = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(batches, min_size=1, max_size=8), limits)
 def test_each_record_once_as_it_came_first(sent: list[Sent], step_limits: StepLimits) -> None:
     with tempfile.TemporaryDirectory() as directory:

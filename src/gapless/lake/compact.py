@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import duckdb
 
 from gapless.lake.catalog import FileRow, Notice
-from gapless.lake.commits import CatalogWriter, NewFile
+from gapless.lake.changes import NewFile
+from gapless.lake.commits import CatalogWriter
 from gapless.lake.engine import TooLarge, engine, quote, rows_of
 from gapless.lake.files import TableFiles
-from gapless.model.errors import Busy, Corrupt, Misconfigured, Unavailable
+from gapless.lake.limits import CompactionLimits
+from gapless.model.errors import Busy, Corrupt, Unavailable
 
 _TIER_BYTES = 64 * 1024
 _PUT_OFF_US = 3_600_000_000  # a day whose files cannot be compacted is looked at again after this
@@ -38,37 +38,6 @@ _SORT_COLUMNS = (
     "WorkflowName",
     "_Stream",
 )
-
-
-@dataclass(frozen=True)
-class CompactionLimits:
-    """How compaction is done. Sizes are of Parquet files (a tenth to a twentieth of the raw records)."""
-
-    fresh_files_max: int = 16  #: files of one size that a day may have before they are compacted
-    input_bytes_max: int = 16 * 1024**2  #: read for one new file; a file of half of it is full
-    row_group_rows: int = 20_000
-    memory_bytes_max: int = 512 * 1024**2  #: beyond it sorting goes to disk
-    settle_s: int = 3600  #: a day is settled when it got no file for so long
-    look_s: int = 10  #: a day that got files is looked at so often
-
-    def check(self) -> CompactionLimits:
-        """Return self if the limits can be kept. Raises Misconfigured with every fault."""
-        bounds = {
-            "fresh_files_max": (self.fresh_files_max, 2),
-            "input_bytes_max": (self.input_bytes_max, 2 * _TIER_BYTES),
-            "row_group_rows": (self.row_group_rows, 1),
-            "memory_bytes_max": (self.memory_bytes_max, 64 * 1024**2),
-            "settle_s": (self.settle_s, 0),
-            "look_s": (self.look_s, 0),
-        }
-        faults = [
-            f"{name} is {value}: make it at least {least}"
-            for name, (value, least) in bounds.items()
-            if value < least
-        ]
-        if faults:
-            raise Misconfigured(faults)
-        return self
 
 
 class CompactReport(NamedTuple):
@@ -157,10 +126,10 @@ class Compactor:
         return max((file.added_us for file in files), default=0) + self._limits.settle_s * 1_000_000
 
     def _compact(self, day: _Day, chosen: list[FileRow], now_us: int) -> CompactReport | None:
+        self._due_us[day] = now_us + _PUT_OFF_US  # unless it goes well
         try:
             chosen, new = self._write(day, chosen)
         except (Corrupt, Unavailable) as error:
-            self._due_us[day] = now_us + _PUT_OFF_US
             text = f"day {day[2]} cannot be compacted and stays as it is: {error}"
             self._catalog.add_notice(Notice("not_compacted", text, tenant=day[0], table=day[1]), now_us)
             return None
@@ -169,7 +138,9 @@ class Compactor:
             self._catalog.swap(chosen, new, now_us)
         except Busy:  # a file expired meanwhile
             self._files.unlink([new.path])
+            self._due_us[day] = now_us
             return None
+        self._due_us[day] = now_us
         return CompactReport(*day, len(chosen), new.rows, sum(file.bytes for file in chosen), new.bytes)
 
     def _write(self, day: _Day, chosen: list[FileRow]) -> tuple[list[FileRow], NewFile]:
@@ -186,10 +157,13 @@ class Compactor:
         paths = [file.path for file in chosen]
         path = self._files.new_path(*day)
         try:
-            before = self._content(paths)
-            self._sort(paths, self._files.absolute(path))
+            with engine(
+                memory_bytes_max=self._limits.memory_bytes_max, spill_directory=self._spill_directory
+            ) as connection:
+                before = _content(connection, paths)
+                self._sort(connection, paths, self._files.absolute(path))
+                after = _content(connection, [self._files.absolute(path)])
             size = self._files.make_durable(path)
-            after = self._content([self._files.absolute(path)])
             if after != before or before.rows != sum(file.rows for file in chosen):
                 raise Corrupt(f"its files hold {before}, sorted they were {after}")
         except Exception:
@@ -200,31 +174,27 @@ class Compactor:
             before.min_us, before.max_us, before.received_us,
         )  # fmt: skip
 
-    def _content(self, paths: Sequence[str]) -> _Content:
-        with self._engine() as connection:
-            row = connection.execute(
-                "SELECT count(*), sum(hash(r)::HUGEINT), epoch_us(min(TimeGenerated)), "
-                f"epoch_us(max(TimeGenerated)), epoch_us(max(_IngestionTime)) FROM {rows_of(paths)} r"
-            ).fetchone()
-        assert row is not None
-        return _Content(*row)
+    def _sort(self, connection: duckdb.DuckDBPyConnection, paths: Sequence[str], to_path: str) -> None:
+        described = connection.execute(f"DESCRIBE SELECT * FROM {rows_of(paths)}").fetchall()
+        names = {row[0] for row in described}
+        lead = next(name for name in _SORT_COLUMNS if name in names)
+        try:
+            connection.execute(
+                f'COPY (SELECT * FROM {rows_of(paths)} ORDER BY "{lead}", TimeGenerated) '
+                f"TO {quote(to_path)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
+                f"ROW_GROUP_SIZE {self._limits.row_group_rows})"
+            )
+        except duckdb.IOException as error:  # not of its input, which was read as a whole before
+            raise Unavailable(f"the disk did not take {to_path}: {error}") from error
 
-    def _sort(self, paths: Sequence[str], to_path: str) -> None:
-        with self._engine() as connection:
-            described = connection.execute(f"DESCRIBE SELECT * FROM {rows_of(paths)}").fetchall()
-            names = {row[0] for row in described}
-            lead = next(name for name in _SORT_COLUMNS if name in names)
-            try:
-                connection.execute(
-                    f'COPY (SELECT * FROM {rows_of(paths)} ORDER BY "{lead}", TimeGenerated) '
-                    f"TO {quote(to_path)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
-                    f"ROW_GROUP_SIZE {self._limits.row_group_rows})"
-                )
-            except duckdb.IOException as error:  # not of its input, which was read as a whole before
-                raise Unavailable(f"the disk did not take {to_path}: {error}") from error
 
-    def _engine(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        return engine(memory_bytes_max=self._limits.memory_bytes_max, spill_directory=self._spill_directory)
+def _content(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> _Content:
+    row = connection.execute(
+        "SELECT count(*), sum(hash(r)::HUGEINT), epoch_us(min(TimeGenerated)), "
+        f"epoch_us(max(TimeGenerated)), epoch_us(max(_IngestionTime)) FROM {rows_of(paths)} r"
+    ).fetchone()
+    assert row is not None
+    return _Content(*row)
 
 
 def _tier(size_bytes: int) -> int:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gapless.lake.commits import CatalogWriter
-from gapless.lake.compact import CompactionLimits, Compactor, CompactReport
+from gapless.lake.compact import Compactor, CompactReport
 from gapless.lake.decode import Decoder
 from gapless.lake.files import TableFiles
 from gapless.lake.fold import fold_postings
+from gapless.lake.limits import CompactionLimits, StepLimits
 from gapless.lake.retention import Expiry, ExpiryReport, Retention
-from gapless.lake.storing import BatchDecoder, StepLimits
+from gapless.lake.storing import BatchDecoder
 from gapless.lake.writer import LakeWriter, StepReport
 from gapless.log.disk import Disk, OsDisk
 from gapless.log.port import EntryReader

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gapless.lake.catalog import MIXED_DAYS
-from gapless.lake.commits import NewFile
+from gapless.lake.changes import NewFile
 from gapless.lake.files import OpenFile, TableFiles
 from gapless.lake.rows import Ordinals
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -11,10 +10,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gapless.lake.catalog import Account, Notice
-from gapless.lake.commits import EpochKey, NewPosting, StepCommit
+from gapless.lake.changes import EpochKey, NewPosting, StepCommit
 from gapless.lake.decode import Decoded
 from gapless.lake.files import TableFiles
 from gapless.lake.intake import Batch, Undecodable, unpack
+from gapless.lake.limits import StepLimits
 from gapless.lake.partition import DayFiles
 from gapless.lake.rows import Origins, Piece, quarantine_rows, whole_piece_rows
 from gapless.model.errors import Refused, Unavailable
@@ -23,20 +23,6 @@ from gapless.model.tables import QUARANTINE, TableSchema, table_schema
 
 #: The marks that say a record is not whole; the others only say how its line ended at the source.
 _CUT = ("part", "last_part")
-
-
-@dataclass(frozen=True)
-class StepLimits:
-    """Bounds of one step. A step's memory is a small multiple of ``chunk_bytes_max``, plus the Parquet files
-    of ``group_bytes_max`` of records, plus one batch (``raw_bytes_max``)."""
-
-    group_bytes_max: int = 64 * 1024**2  #: records of one step, exceeded by one batch at most
-    entries_max: int = 10_000  #: journal entries of one step
-    raw_bytes_max: int = 64 * 1024**2  #: records of one batch; a larger one is quarantined as a whole
-    chunk_bytes_max: int = 16 * 1024**2  #: decoded in one go, exceeded by one batch at most
-    chunk_records_max: int = 128 * 1024  #: decoded in one go
-    days_max: int = 8  #: files that one step writes for one table, plus one for all other days
-    quarantine_runs_max: int = 4096  #: separate bad runs in a piece; beyond, all of it is quarantined
 
 
 class BatchDecoder(Protocol):

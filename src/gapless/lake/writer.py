@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gapless.lake.catalog import Window
-from gapless.lake.commits import CatalogWriter, EpochKey, StepCommit
+from gapless.lake.changes import EpochKey, StepCommit
+from gapless.lake.commits import CatalogWriter
 from gapless.lake.files import TableFiles
 from gapless.lake.intake import Batch, Group, take
-from gapless.lake.storing import BatchDecoder, StepLimits, TenantStore
+from gapless.lake.limits import StepLimits
+from gapless.lake.storing import BatchDecoder, TenantStore
 from gapless.log.port import EntryReader
 from gapless.model.errors import GaplessError, Unavailable
 
@@ -48,7 +50,7 @@ class LakeWriter:
         self._files = files
         self._reader = reader
         self._decoder = decoder
-        self._limits = limits
+        self._limits = limits.check()
         self._doubtful: tuple[int, list[str]] | None = None
 
     def step(self, now_us: int) -> StepReport:
