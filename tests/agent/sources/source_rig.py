@@ -183,7 +183,7 @@ class MemoryDisk:
         if inode is None:
             inode = self.names[path] = Inode(self.dev, self._free.pop() if self._free else self._next_ino())
             inode.links = 1
-        self._change(inode, content)
+        self.change(inode, content)
 
     def append(self, path: str, content: bytes) -> None:
         self.write(path, (self.names[path].content if path in self.names else b"") + content)
@@ -191,7 +191,7 @@ class MemoryDisk:
     def delete(self, path: str) -> None:
         inode = self.names.pop(path)
         inode.links -= 1
-        self._change(inode, inode.content)
+        self.change(inode, inode.content)
         self._reclaim(inode)
 
     def copy(self, path: str, to: str) -> None:
@@ -206,7 +206,7 @@ class MemoryDisk:
     def rename(self, old: str, new: str) -> None:
         self.names[new] = self.names.pop(old)
 
-    def _change(self, inode: Inode, content: bytes) -> None:
+    def change(self, inode: Inode, content: bytes) -> None:
         inode.content, inode.changed_ns = content, self._clock()
 
     def _reclaim(self, inode: Inode) -> None:

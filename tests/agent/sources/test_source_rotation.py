@@ -190,6 +190,7 @@ def test_t39_bytes_written_between_copy_and_truncation_are_told(log: Path) -> No
     shutil.copy(log, log.with_name("app.log.1"))
     append(log, lines(80, 90))
     rig.step(budget=0)  # seen, not read
+    seen_us = rig.now_us
     os.truncate(log, 0)
     rig.step()
     rig.settle()
@@ -197,6 +198,8 @@ def test_t39_bytes_written_between_copy_and_truncation_are_told(log: Path) -> No
     (skipped,) = rig.skipped
     assert (skipped.start, skipped.end) == (len(lines(0, 80)), len(lines(0, 90)))
     assert skipped.cause == "source_truncated"
+    assert "app.log.1 was copied" in skipped.evidence
+    assert (skipped.not_before_us, skipped.not_after_us) == (seen_us, seen_us + 1_000_000)
 
 
 @pytest.mark.parametrize("crash", [False, True])
@@ -271,6 +274,7 @@ def test_truncation_of_a_file_that_was_read_to_its_end_is_no_loss(log: Path) -> 
     for generation in range(5):
         append(log, lines(10 * generation, 10 * generation + 10))
         rig.step()
+        rig.crash()
         rig.step()
         os.truncate(log, 0)
         rig.step()
@@ -286,7 +290,6 @@ def test_refilled_beyond_the_offset_between_two_looks(log: Path) -> None:
     rig.step(0.2)  # too early for a look: the read itself must notice
     assert numbers(rig) == list(range(10))
     rig.step(0.2)
-    rig.step()
     assert numbers(rig) == list(range(40))
 
 
@@ -411,6 +414,135 @@ def test_deleted_while_down_with_unread_bytes_is_told(log: Path) -> None:
     assert rig.durable == {} and rig.source.cursors() == []
 
 
+def test_deleted_file_whose_inode_was_given_to_another_that_matches() -> None:
+    disk = MemoryDisk()
+    rig = Rig(FileSettings(paths=("/log/*.log",)), disk)
+    disk.write("/log/a.log", lines(0, 10))
+    rig.step(budget=0)
+    rig.source.close()
+    ino = disk.ino("/log/a.log")
+    disk.delete("/log/a.log")
+    disk.write("/log/b.log", lines(10, 20))
+    assert disk.ino("/log/b.log") == ino
+    rig.crash()
+    rig.settle()
+    (skipped,) = rig.skipped
+    assert (skipped.path, skipped.cause, skipped.end) == ("/log/a.log", "source_deleted", len(lines(0, 10)))
+    assert numbers(rig) == list(range(10, 20))
+
+
+def test_deleted_file_that_is_written_on_is_read_on() -> None:
+    disk = MemoryDisk()
+    rig = Rig(FileSettings(paths=("/log/*.log",), quiet_s=5.0), disk)
+    disk.write("/log/a.log", lines(0, 1))
+    inode = disk.names["/log/a.log"]
+    rig.step()
+    disk.delete("/log/a.log")
+    rig.step()
+    rig.now_us += 6_000_000
+    rig.source.poll(rig.now_us)  # quiet for so long that it is given up with the next read
+    disk.change(inode, lines(0, 2))
+    rig.step(0.2)
+    disk.change(inode, lines(0, 3))
+    rig.settle()
+    assert numbers(rig) == [0, 1, 2]
+    assert rig.runs[-1].done
+
+
+def test_same_content_written_again_after_it_was_emptied_is_read_once() -> None:
+    disk = MemoryDisk()
+    rig = Rig(FileSettings(paths=("/log/*.log",)), disk)
+    disk.write("/log/a.log", lines(0, 1))
+    rig.step(budget=0)
+    disk.write("/log/a.log", b"")
+    rig.step(budget=0)
+    disk.write("/log/a.log", lines(0, 1))
+    rig.settle()
+    assert numbers(rig) == [0]
+    assert [(skipped.start, skipped.end) for skipped in rig.skipped] == [(0, len(lines(0, 1)))]
+
+
+def test_empty_file_that_was_rotated_away_is_let_go(log: Path) -> None:
+    rig = Rig(settings(log.parent, rotated_quiet_s=10.0))
+    log.touch()
+    rig.step()
+    log.rename(log.with_name("old"))
+    rig.settle()
+    assert not any(os.readlink(fd).startswith(str(log.parent)) for fd in open_descriptors())
+    assert not rig.kept
+
+
+def test_new_file_that_begins_like_a_rotated_one_is_read_at_once(log: Path) -> None:
+    rig = Rig(settings(log.parent))
+    append(log, lines(0, 1))
+    rig.step()
+    log.rename(log.with_name("old"))
+    append(log, lines(0, 1))
+    rig.step()
+    assert numbers(rig) == [0, 0]
+
+
+def test_files_that_begin_differently_and_go_on_alike_are_read_at_once(tmp_path: Path) -> None:
+    rig = Rig(settings(tmp_path, "*.log"))
+    append(tmp_path / "a.log", b"000001\n" + lines(5, 10))
+    append(tmp_path / "b.log", b"000002\n" + lines(5, 10))
+    rig.step()
+    assert sorted(numbers(rig)) == sorted([1, 2, *range(5, 10), *range(5, 10)])
+
+
+def test_file_with_the_head_of_a_deleted_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    rig = Rig(settings(tmp_path, "*.log"))
+    append(tmp_path / "a.log", lines(0, 60))
+    rig.step()
+    (tmp_path / "a.log").unlink()
+    append(tmp_path / "b.log", lines(0, 50) + lines(100, 120))
+    rig.crash()
+    rig.step()
+    assert numbers(rig) == [*range(60), *range(50), *range(100, 120)]
+    assert len(rig.skipped) == 1
+
+
+@pytest.mark.parametrize("pattern", ["app.log", "app.log*"])
+def test_t39_copy_truncate_of_a_file_that_could_not_be_read_yet(log: Path, pattern: str) -> None:
+    rig = Rig(settings(log.parent, pattern))
+    append(log, lines(0, 10))
+    rig.step(budget=0)
+    shutil.copy(log, log.with_name("app.log.1"))
+    os.truncate(log, 0)
+    append(log, lines(10, 12))
+    rig.step(budget=0)
+    rig.settle()
+    assert sorted(numbers(rig)) == list(range(12))
+    assert not rig.skipped
+
+
+def test_t39_copy_of_a_small_file_that_grew_unread(log: Path) -> None:
+    rig = Rig(settings(log.parent, "app.log*"))
+    append(log, b"000000\n")
+    rig.step()
+    append(log, lines(1, 10))
+    shutil.copy(log, log.with_name("app.log.1"))
+    rig.step(budget=0)
+    os.truncate(log, 0)
+    rig.settle()
+    assert numbers(rig) == list(range(10))
+    assert not rig.skipped
+
+
+def test_t39_copy_made_before_the_last_partial_line_was_seen(log: Path) -> None:
+    rig = Rig(settings(log.parent, "app.log*"))
+    append(log, lines(0, 3))
+    rig.step()
+    shutil.copy(log, log.with_name("app.log.1"))
+    append(log, b"part of a line")
+    rig.step(0.2)
+    os.truncate(log, 0)
+    rig.settle()
+    assert numbers(rig) == list(range(3))
+    (skipped,) = rig.skipped
+    assert (skipped.start, skipped.end) == (len(lines(0, 3)), len(lines(0, 3)) + 14)
+
+
 def test_two_files_with_the_same_first_4_kib_are_both_read(tmp_path: Path) -> None:
     same = lines(0, 100)[:4096]
     rig = Rig(settings(tmp_path, "*.log"))
@@ -469,20 +601,25 @@ def test_more_files_than_may_be_open(tmp_path: Path) -> None:
     assert not rig.skipped
 
 
-def test_disk_that_comes_back_under_another_device_number() -> None:
+@pytest.mark.parametrize("mount_point", [False, True])
+def test_disk_that_comes_back_under_another_device_number(mount_point: bool) -> None:
     disk = MemoryDisk()
     rig = Rig(FileSettings(paths=("/log/*.log",), missing_grace_s=600.0), disk)
     disk.write("/log/a.log", lines(0, 10))
     disk.write("/log/b.log", lines(10, 20))
     rig.step()
     disk.append("/log/a.log", lines(20, 25))
-    disk.missing.add("/log")
+    names = disk.names
+    if mount_point:
+        disk.names, disk.dev = {}, 2
+    else:
+        disk.missing.add("/log")
     rig.crash()
     rig.settle(100)
     assert [problem.path for problem in rig.source.problems()] == ["/log"]
     assert not rig.skipped
     disk.missing.clear()
-    disk.dev = 7
+    disk.names, disk.dev = names, 7
     for inode in disk.names.values():
         inode.dev = 7
     rig.settle()

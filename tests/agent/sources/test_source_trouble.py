@@ -16,7 +16,9 @@ from source_rig import MemoryDisk, Rig
 
 from gapless.agent.sources import FileCursor, FileSettings, OsHost, observe
 from gapless.agent.sources.globs import path_matches
+from gapless.agent.sources.handles import Handles
 from gapless.agent.sources.problems import PROBLEMS_MAX
+from gapless.agent.sources.tracked import TrackedFile
 from gapless.model.errors import Misconfigured
 
 DENIED = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -245,3 +247,42 @@ def test_events_without_bytes_flow_with_a_budget_of_nothing() -> None:
     disk.write("/log/a.log", b"")
     rig.step(budget=0)
     assert [(skipped.start, skipped.end) for skipped in rig.skipped] == [(0, 4)]
+
+
+def tracked(disk: MemoryDisk, path: str) -> TrackedFile:
+    return TrackedFile(path, path, disk.dev, disk.ino(path))
+
+
+def test_handles_that_give_way_are_those_that_can_be_opened_again() -> None:
+    disk = MemoryDisk()
+    for name in "abcdef":
+        disk.write(f"/log/{name}", name.encode())
+    handles = Handles(disk, open_files_max=3)
+    a, b, c, d, e, f = files = [tracked(disk, f"/log/{name}") for name in "abcdef"]
+    a.away_t, a.left = 0, 1  # rotated away, with unread bytes
+    b.suspect = True  # what is in it now is to be handed on
+    assert all(handles.open(file) for file in (a, b, c, d))
+    assert [file.handle is not None for file in files] == [True, True, False, True, False, False]
+    handles.used(d)
+    d.away_t, d.at_end = 0, True  # rotated away and read: may be given up
+    assert handles.open(e) and handles.open(f)
+    assert [file.handle is not None for file in files] == [True, True, False, True, False, True]
+    assert d.ending and not a.ending
+    disk.rename("/log/f", "/log/c")
+    assert not handles.open(c)  # another file has its name
+    handles.close_all()
+    assert all(file.handle is None for file in files)
+
+
+def test_descriptors_of_the_system_run_out() -> None:
+    disk = MemoryDisk()
+    disk.write("/log/a.log", b"one\n")
+    disk.write("/log/b.log", b"two\n")
+    rig = rig_of(disk)
+    disk.errors["/log/b.log"] = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    rig.step()
+    assert rig.records == [b"one"] and len(rig.source.problems()) == 1
+    disk.errors.clear()
+    disk.append("/log/a.log", b"three\n")
+    rig.step()
+    assert sorted(rig.records) == [b"one", b"three", b"two"]

@@ -32,7 +32,7 @@ class Census:
         self._listings.clear()
         scan = roster.host.scan(self._settings.paths, self._settings.exclude)
         self._note_failures(scan)
-        seen = self._by_id(scan)
+        seen = {found.id: found for found in reversed(scan.files)}  # each inode once, by its first name
         for f in [f for f in roster.files.values() if not f.suspect]:
             try:
                 if f.handle is None:
@@ -62,15 +62,6 @@ class Census:
         self._failed = [path for path, _ in scan.failed]
         for path, error in scan.failed:
             self._roster.problems.add(path, words(error), self._roster.now_us)
-
-    def _by_id(self, scan: Scan) -> dict[tuple[int, int], Seen]:
-        """Each inode once, under the name it is known by if it still has that."""
-        seen: dict[tuple[int, int], Seen] = {}
-        for found in scan.files:
-            known = self._roster.by_id.get(found.id)
-            if found.id not in seen or (known is not None and known.name == found.path):
-                seen[found.id] = found
-        return seen
 
     def _unseeable(self, f: TrackedFile) -> bool:
         """Whether ``f`` may well be where it was, below something that could not be read this time."""
@@ -111,7 +102,7 @@ class Census:
             return
         if not f.size:
             self._roster.forget(f)  # never held anything
-        elif f.at_end and f.offset + f.left >= f.size:
+        else:
             f.ending = True
 
     def _cut(self, f: TrackedFile, size: int) -> None:
@@ -161,8 +152,7 @@ class Census:
             there = False
         else:
             there = listing.dev == f.dev
-            # Without a byte to verify, an inode number proves nothing.
-            for found in listing.files if f.proof()[0] else ():
+            for found in listing.files:
                 if found.id == f.id:
                     return found
         if f.missing_t is None:
