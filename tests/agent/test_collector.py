@@ -44,11 +44,11 @@ def stored(disk: SimDisk) -> bytes:
     content = b""
     at = 0
     for batch in view.batches:
-        header = batch.header.check()
-        assert header.first == at
+        read = view.read(batch)
+        assert read is not None
+        header, payload = read
+        assert header.check().first == at
         at = header.next
-        payload = view.payload(batch)
-        assert payload is not None
         assert zstandard.get_frame_parameters(payload).content_size == header.raw_bytes
         raw = zstandard.ZstdDecompressor().decompress(payload)
         assert raw.count(b"\n") == header.count

@@ -31,17 +31,16 @@ def spooled(at: int) -> Spooled:
         read_from_us=1,
         read_to_us=1,
     )
-    return Spooled(at * 100, at * 100 + 100, header)
+    return Spooled.of(at * 100, at * 100 + 100, header)
 
 
 def answer(batch: Spooled, signer: Signer = SIGNER, **other: Any) -> Answer:
-    header = batch.header
     receipt = Receipt(
         stream=STREAM,
-        epoch=header.epoch,
-        first=header.first,
-        next=header.next,
-        digest=header.digest,
+        epoch=batch.epoch,
+        first=batch.first,
+        next=batch.next,
+        digest=batch.digest,
         position=0,
         journaled_us=1,
     )

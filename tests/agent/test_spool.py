@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from itertools import count
 from random import Random
 
-import msgspec
 import pytest
 
 from gapless.agent.acks import Acks, AckWriter, Outcome
-from gapless.agent.follow import SpoolView
+from gapless.agent.follow import Spooled, SpoolView
 from gapless.agent.sources import FileCursor
 from gapless.agent.spool import ROOM_MARGIN_BYTES, Spool, SpoolSettings, Times
 from gapless.model.batch import Part
@@ -76,11 +75,12 @@ def stored(disk: SimDisk) -> bytes:
     content = b""
     ends: dict[str, int] = {}
     for batch in found.batches:
-        header = batch.header
-        assert header.first == ends.get(header.epoch, 0)
-        ends[header.epoch] = header.next
-        payload = found.payload(batch)
-        assert payload is not None
+        assert batch.first == ends.get(batch.epoch, 0)
+        ends[batch.epoch] = batch.next
+        read = found.read(batch)
+        assert read is not None
+        header, payload = read
+        assert Spooled.of(batch.position, batch.next_position, header) == batch
         assert header.parts[0].start == len(content)
         content += payload
     return content
@@ -152,7 +152,7 @@ def acks_for(disk: SimDisk, *, digest: str | None = None, but: int = -1) -> Acks
     for at, batch in enumerate(view(disk).batches):
         if at != but:
             if digest is not None:
-                batch = batch._replace(header=msgspec.structs.replace(batch.header, digest=digest))
+                batch = batch._replace(digest=digest)
             acks.take(Outcome.of(batch, "receipt", 5))
     return acks
 
@@ -192,11 +192,11 @@ def test_declare_posts_the_exact_ranges_of_what_it_drops() -> None:
     spool = filled(disk, settings)
     acks = Acks()
     acks.take(Outcome.of(view(disk).batches[1], "receipt", 5))
-    all_before = {b.header.first for b in view(disk).batches}
+    all_before = {b.first for b in view(disk).batches}
     room = spool.room_bytes()
     spool.make_room(room + 1, acks)
     found = view(disk)
-    gone = all_before - {b.header.first for b in found.batches}
+    gone = all_before - {b.first for b in found.batches}
     declared = {s for loss in found.state.losses.values() for f, n in loss.ranges for s in range(f, n)}
     assert gone
     assert declared == {s for f in gone - {10} for s in range(f, f + 10)}
@@ -225,7 +225,7 @@ def test_a_copied_spool_opens_epochs_that_name_the_last() -> None:
         moved = opened(disk, mints, place="elsewhere")
         state = moved.stream(STREAM)
         assert (state.opened.epoch, state.opened.prev_epoch) == (f"{2:032x}", f"{1:032x}")
-        assert (state.opened.prev_next, state.next, offset(moved)) == (4, 0, 4)
+        assert (state.opened.prev_next, state.next, offset(moved)) == (None, 0, 4)
         moved.close()
 
 
@@ -283,3 +283,57 @@ def test_outcomes_outlive_a_crash_and_segments() -> None:
         disk.crash()
     writer = AckWriter(disk, "acks", spool_first=lambda: batches[3].position, segment_bytes_max=1_000)
     assert all(writer.acks.settles(batch) for batch in batches)
+
+
+def fence_script(spool: Spool, acks: Acks) -> None:
+    while spool.renumber(STREAM, {f"{1:032x}"}, acks):
+        pass
+
+
+def test_a_fenced_epoch_is_left_and_its_batches_are_given_new_seqs() -> None:
+    disk = SimDisk(Random(1))
+    spool = filled(disk)
+    acks = acks_for(disk, but=7)
+    last = view(disk).batches[-1]
+    del acks.outcomes[last.position]
+    fence_script(spool, acks)
+    add(spool, 5)
+    spool.commit()
+    found = view(disk)
+    new = [batch for batch in found.batches if batch.epoch == f"{2:032x}"]
+    assert [(batch.first, batch.next) for batch in new] == [(0, 10), (10, 20), (20, 25)]
+    assert bytes(b"".join(read[1] for batch in new if (read := found.read(batch)))) == bytes(
+        [*range(70, 80), *range(110, 125)]
+    )
+    assert len(found.withdrawn) == 2
+    assert all(acks.settles(batch) for batch in found.batches if batch not in new)
+    state = spool.stream(STREAM)
+    assert (state.opened.prev_epoch, state.opened.prev_next) == (f"{1:032x}", None)
+    assert [(old.next, old.proven) for old in state.ended] == [(120, False)]
+
+
+def test_a_crash_while_renumbering_loses_and_doubles_nothing() -> None:
+    for effect in range(EFFECTS_MAX):
+        disk = SimDisk(Random(effect))
+        mints = count(1)
+        spool = opened(disk, mints)
+        for _ in range(6):
+            add(spool, 10)
+            spool.commit()
+        disk.before_effect = faults(Fault("", None, skip=effect))
+        try:
+            fence_script(spool, Acks())
+        except SimCrash:
+            pass
+        else:
+            assert effect > 10
+            return
+        disk.crash()
+        disk.before_effect = faults()
+        again = opened(disk, mints)
+        fence_script(again, Acks())
+        found = view(disk)
+        content = [bytes(read[1]) for batch in found.batches if (read := found.read(batch))]
+        assert b"".join(content) == bytes(range(60))
+        assert {batch.epoch for batch in found.batches} == {again.stream(STREAM).opened.epoch}
+    pytest.fail("more effects than the script can have")

@@ -65,15 +65,14 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         loss: Loss | None = None,
         text: str = "",
     ) -> Outcome:
-        header = batch.header
         return cls(
             what=what,
             position=batch.position,
-            stream=header.stream.id,
-            epoch=header.epoch,
-            first=header.first,
-            next=header.next,
-            digest=header.digest,
+            stream=batch.stream.id,
+            epoch=batch.epoch,
+            first=batch.first,
+            next=batch.next,
+            digest=batch.digest,
             at_us=at_us,
             receipt=receipt,
             loss=loss,
@@ -82,21 +81,21 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def fits(self, batch: Spooled) -> bool:
         """Whether it speaks of this very batch."""
-        header = batch.header
-        return (self.position, self.stream, self.epoch, self.first, self.next, self.digest) == (
+        # The stream's identity costs a hash: compared last, and only where all else fits.
+        return (self.position, self.epoch, self.first, self.next, self.digest) == (
             batch.position,
-            header.stream.id,
-            header.epoch,
-            header.first,
-            header.next,
-            header.digest,
-        )
+            batch.epoch,
+            batch.first,
+            batch.next,
+            batch.digest,
+        ) and self.stream == batch.stream.id
 
 
-class AckSnapshot(msgspec.Struct, frozen=True):
-    """Every outcome of a batch that the spool holds."""
+class AckSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Every outcome of a batch that the spool holds, and when the last receipt came."""
 
     outcomes: tuple[Outcome, ...]
+    last_receipt_us: int | None = None
 
 
 class Acks:
@@ -110,6 +109,7 @@ class Acks:
         if frame.kind == AckKind.SNAPSHOT:
             snapshot = msgspec.json.decode(frame.meta, type=AckSnapshot)
             self.outcomes = {outcome.position: outcome for outcome in snapshot.outcomes}
+            self.last_receipt_us = snapshot.last_receipt_us
         elif frame.kind in _KINDS.values():
             self.take(msgspec.json.decode(frame.meta, type=Outcome))
 
@@ -196,4 +196,5 @@ class AckWriter:
         self.acks.forget_before(self._spool_first())
         # Signatures stay in the frames that brought them: whoever frees compares digests.
         kept = (msgspec.structs.replace(o, receipt=None) for o in self.acks.outcomes.values())
-        return Message(AckKind.SNAPSHOT, msgspec.json.encode(AckSnapshot(tuple(kept))))
+        snapshot = AckSnapshot(tuple(kept), self.acks.last_receipt_us)
+        return Message(AckKind.SNAPSHOT, msgspec.json.encode(snapshot))

@@ -22,22 +22,22 @@ class Chain(msgspec.Struct, frozen=True):
 
 
 def stream_claims(view: SpoolView, acks: Acks) -> tuple[StreamClaim, ...]:
-    """One claim per stream, and one per epoch that it left (closed). ``next`` is what is durable."""
+    """One claim per stream, and one per epoch that it left (closed, if that is where it ended for
+    certain). ``next`` is what is durable."""
     held: dict[str, RangeSet] = {}
     refused: dict[str, RangeSet] = {}
     for batch in view.batches:
         if not acks.settles(batch):
-            header = batch.header
-            held.setdefault(header.epoch, RangeSet()).add(header.first, header.next)
+            held.setdefault(batch.epoch, RangeSet()).add(batch.first, batch.next)
             if acks.of(batch) is not None:
-                refused.setdefault(header.epoch, RangeSet()).add(header.first, header.next)
+                refused.setdefault(batch.epoch, RangeSet()).add(batch.first, batch.next)
     claims: list[StreamClaim] = []
     for state in view.state.snapshot().streams:
         read = sum(cursor.offset for cursor in state.cursors)
         unread = sum(max(0, cursor.size - cursor.offset) for cursor in state.cursors)
         seen = max((cursor.seen_us for cursor in state.cursors), default=0)
         for opened, next_, closed in [
-            *((old.opened, old.next, True) for old in state.ended),
+            *((old.opened, old.next, old.proven) for old in state.ended),
             (state.opened, state.next, False),
         ]:
             claims.append(
@@ -47,9 +47,9 @@ def stream_claims(view: SpoolView, acks: Acks) -> tuple[StreamClaim, ...]:
                     next=next_,
                     held=_ranges(held, opened.epoch),
                     refused=_ranges(refused, opened.epoch),
-                    read_bytes=0 if closed else read,
-                    unread_bytes=0 if closed else unread,
-                    reader_us=0 if closed else seen,
+                    read_bytes=read if opened == state.opened else 0,
+                    unread_bytes=unread if opened == state.opened else 0,
+                    reader_us=seen if opened == state.opened else 0,
                     closed=closed,
                 )
             )

@@ -135,7 +135,7 @@ class _Intake:
             self.flush()  # what was read before stands before it
             self._spool.add_loss(self._loss(event), (event.cursor,))
             return
-        if len(self._parts) + len(self._spool.stream(self._stream).parts) >= _PARTS_MAX:
+        if len(self._parts) + self._spool.parts(self._stream) >= _PARTS_MAX:
             self.flush()
         self._marks += [Mark(self._count + mark.at, mark.kind) for mark in event.marks]
         self._data += event.data
@@ -193,5 +193,5 @@ class _Intake:
             records_max=skipped.end - skipped.start if skipped.end is not None else None,
             bytes_lost=skipped.end - skipped.start if skipped.end is not None else None,
             skipped=SkippedBytes(skipped.file, skipped.start, skipped.end or 0) if known else None,
-            evidence=f"{skipped.path}: {skipped.evidence}",
+            evidence=f"{skipped.path} from byte {skipped.start}: {skipped.evidence}",
         )

@@ -46,15 +46,14 @@ def outcome_of(batch: Spooled, answer: Answer | None, receipt_key: str, now_us: 
     of this very batch. None: hold the batch and send it again."""
     if answer is None:
         return None
-    header = batch.header
-    wanted = (header.stream.id, header.epoch, header.first, header.next)
+    wanted = (batch.stream.id, batch.epoch, batch.first, batch.next)
     if answer.status == "receipt" and answer.receipt is not None:
         try:
             receipt = verify(answer.receipt, receipt_key, Receipt)
         except Refused:
             return None
         said = (receipt.stream.id, receipt.epoch, receipt.first, receipt.next)
-        if said != wanted or receipt.digest != header.digest:
+        if said != wanted or receipt.digest != batch.digest:
             return None
         return Outcome.of(batch, "receipt", now_us, receipt=answer.receipt)
     named = (answer.stream, answer.epoch, answer.first, answer.next) == wanted

@@ -26,11 +26,13 @@ class SpoolKind(IntEnum):
     EPOCH = 5
 
 
-class Batch(msgspec.Struct, frozen=True):
-    """A batch, and where its source stands after it."""
+class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A batch, and where its source stands after it. ``renumbers``: it has the records of the batch at that
+    position, whose epoch was fenced; that one is not sent any more."""
 
     header: BatchHeader
     cursors: tuple[FileCursor, ...]
+    renumbers: int | None = None
 
 
 class CursorChange(msgspec.Struct, frozen=True):
@@ -56,11 +58,13 @@ class EpochStart(msgspec.Struct, frozen=True):
     opened: EpochOpen
 
 
-class EndedEpoch(msgspec.Struct, frozen=True):
-    """An epoch that will not go on. ``next`` is where this spool's count of it stood."""
+class EndedEpoch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An epoch that will not go on. ``next`` is where this spool's count of it stood; ``proven``: that is
+    where it ended, and no copy of the spool or lost part of it can have counted further."""
 
     opened: EpochOpen
     next: int
+    proven: bool = False
 
 
 class StreamState(msgspec.Struct, frozen=True):

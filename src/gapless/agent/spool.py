@@ -13,7 +13,7 @@ Commit points, and what a crash leaves at each:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -23,7 +23,7 @@ from gapless.agent.acks import Acks
 from gapless.agent.follow import Spooled, SpoolView
 from gapless.agent.frames import Batch, CursorChange, EpochStart, LossNote, Meta, SpoolKind, StreamState
 from gapless.agent.sources import FileCursor
-from gapless.log.disk import Disk, read_small, write_atomically
+from gapless.log.disk import Buffer, Disk, read_small, write_atomically
 from gapless.log.segments import LogWriter, Message
 from gapless.model.batch import BatchHeader, Mark, Part, payload_digest
 from gapless.model.claim import Loss, LossCause
@@ -33,6 +33,7 @@ from gapless.model.stream import EpochOpen, StreamKey
 
 #: What a commit may take beyond its payloads: heads, metas, a snapshot.
 ROOM_MARGIN_BYTES = 64 << 10
+SIZE_BYTES_MIN = 1 << 20
 
 
 class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,6 +54,8 @@ class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             faults.append("segment_bytes_max must be more than 0")
         if self.free_bytes_min < 0:
             faults.append("free_bytes_min must be at least 0")
+        if self.size_bytes_max < SIZE_BYTES_MIN:
+            faults.append(f"size_bytes_max must be at least {SIZE_BYTES_MIN}")
         if self.size_bytes_max < 2 * self.segment_bytes_max:
             faults.append("size_bytes_max must hold two segments at least: lower segment_bytes_max, too")
         return faults
@@ -107,8 +110,8 @@ class Spool:
         self._place = place(directory).encode()
         self.moved = self._read_identity() != self._place
         self._unproven = set(self._state.streams()) if self.moved or self._state.broken else set()
-        self._prev_next_known = not self._state.broken
-        self._pending: list[Spooled] = []
+        self._prev_next_known = not (self.moved or self._state.broken)
+        self._pending: list[tuple[int, int, Batch]] = []
         self._before: dict[StreamKey, StreamState | None] = {}
         self._new_losses: list[str] = []
 
@@ -167,8 +170,7 @@ class Spool:
             parts=(*self._state.parts(stream), *parts),
             marks=marks,
         )
-        position = self._append(SpoolKind.BATCH, Batch(header, cursors), stream, payload)
-        self._pending.append(Spooled(position, self._log.end, header))
+        self._add(Batch(header, cursors), payload)
         return header
 
     def add_cursors(
@@ -181,6 +183,36 @@ class Spool:
         """Post a loss, and move the source behind it. As ``add_batch``."""
         self._append(SpoolKind.LOSS, LossNote(loss, cursors), loss.stream)
 
+    def renumber(self, stream: StreamKey, fenced: Collection[str], acks: Acks) -> bool:
+        """Go on in another epoch if the platform fenced the present one (its counter was used twice), and
+        give one batch of a fenced epoch that has no receipt new seqs in the present one. Durable on return;
+        False if there was none. To be called, before anything is added to the stream, until it says so.
+
+        What the fenced epoch counted stays claimed there: which of two agents' records those seqs were,
+        only the platform's journal can tell. The copy and the withdrawal of the old batch are one frame, so
+        a crash leaves either. The spool may grow over its size meanwhile, by a segment at most.
+        """
+        if self._state.opened(stream).epoch in fenced:
+            opened = EpochOpen(self._mint(), self._state.opened(stream).epoch)
+            self._append(SpoolKind.EPOCH, EpochStart(stream, opened), stream)
+            self.commit()
+        for old in self._view.batches:
+            if old.stream != stream or old.epoch not in fenced or acks.settles(old):
+                continue
+            found = self._view.read(old)
+            if found is None:
+                continue  # damaged: whoever uploads declares it
+            header, payload = found
+            first = self._state.next(stream)
+            header = msgspec.structs.replace(
+                header, opened=self._state.opened(stream), first=first, next=first + old.records
+            )
+            self._add(Batch(header, (), old.position), payload)
+            self.commit()
+            self.free(acks)
+            return True
+        return False
+
     def commit(self) -> None:
         """One sync: on return everything added is durable. Raises Unavailable, and then nothing that was
         added since the last commit counts: build the sources again from ``stream``'s cursors."""
@@ -189,8 +221,18 @@ class Spool:
         except Unavailable:
             self._take_back()
             raise
-        self._view.batches += self._pending
+        for position, next_position, batch in self._pending:
+            self._view.add(position, next_position, batch)
+        self._view.withdrawn.clear()
         self._forget_undo()
+
+    def streams(self) -> list[StreamKey]:
+        """Every stream that this spool has counted for."""
+        return self._state.streams()
+
+    def parts(self, stream: StreamKey) -> int:
+        """How many parts without a record wait for the stream's next batch."""
+        return len(self._state.parts(stream))
 
     def stream(self, stream: StreamKey) -> StreamState:
         """Where a stream stands. Raises KeyError for one that was not started."""
@@ -213,7 +255,7 @@ class Spool:
         return how many. Durable on return."""
         settled = self._log.first
         for base, end in self._log.segments()[:-1]:
-            if not all(acks.settles(batch) for batch in self._between(base, end)):
+            if not all(acks.settles(batch) for batch in self._view.between(base, end)):
                 break
             settled = end
         return self._drop_before(settled)
@@ -227,7 +269,7 @@ class Spool:
         wanted_bytes = min(wanted_bytes, self._settings.size_bytes_max // 8)
         while self.room_bytes() < wanted_bytes and len(segments := self._log.segments()) > 1:
             base, end = segments[0]
-            for loss in self._losses_of(self._between(base, end), acks):
+            for loss in self._losses_of(self._view.between(base, end), acks):
                 self.add_loss(loss)
             self.commit()
             if not self._drop_before(end):
@@ -242,8 +284,13 @@ class Spool:
         self._log.close()
         self._view.close()
 
-    def _append(self, kind: SpoolKind, meta: Meta, stream: StreamKey, body: bytes = b"") -> int:
-        self._before.setdefault(stream, self._state.get(stream))
+    def _add(self, batch: Batch, payload: Buffer) -> None:
+        position = self._append(SpoolKind.BATCH, batch, batch.header.stream, payload)
+        self._pending.append((position, self._log.end, batch))
+
+    def _append(self, kind: SpoolKind, meta: Meta, stream: StreamKey, body: Buffer = b"") -> int:
+        if stream not in self._before:
+            self._before[stream] = self._state.get(stream)
         try:
             [position] = self._log.append([Message(kind, msgspec.json.encode(meta), body)])
         except Unavailable:
@@ -269,8 +316,7 @@ class Spool:
 
     def _drop_before(self, position: int) -> int:
         dropped = self._log.drop_before(position)
-        first = self._log.first
-        self._view.batches = [batch for batch in self._view.batches if batch.position >= first]
+        self._view.forget_before(self._log.first)
         return dropped
 
     def _read_identity(self) -> bytes | None:
@@ -285,25 +331,22 @@ class Spool:
             return EpochOpen(self._mint())
         return EpochOpen(self._mint(), old.opened.epoch, old.next if self._prev_next_known else None)
 
-    def _between(self, base: int, end: int) -> list[Spooled]:
-        return [batch for batch in self._view.batches if base <= batch.position < end]
-
     def _losses_of(self, batches: list[Spooled], acks: Acks) -> list[Loss]:
         """One loss per epoch, of the batches without receipt; the same again gives the same identity."""
-        lost: dict[tuple[StreamKey, str], list[BatchHeader]] = {}
+        lost: dict[tuple[StreamKey, str], list[Spooled]] = {}
         for batch in batches:
             if not acks.settles(batch):
-                lost.setdefault((batch.header.stream, batch.header.epoch), []).append(batch.header)
+                lost.setdefault((batch.stream, batch.epoch), []).append(batch)
         return [
             self._loss(
                 stream,
                 epoch,
                 "spool_full",
-                list(RangeSet((h.first, h.next) for h in headers)),
-                (min(h.read_from_us for h in headers), max(h.read_to_us for h in headers)),
+                list(RangeSet((each.first, each.next) for each in gone)),
+                (min(each.read_from_us for each in gone), max(each.read_to_us for each in gone)),
                 f"the spool's {self._settings.size_bytes_max} bytes, or the disk, were full",
             )
-            for (stream, epoch), headers in lost.items()
+            for (stream, epoch), gone in lost.items()
         ]
 
     def _loss(

@@ -16,7 +16,7 @@ from gapless.agent.frames import (
     StreamState,
 )
 from gapless.agent.sources import FileCursor
-from gapless.model.batch import BatchHeader, Part
+from gapless.model.batch import Part
 from gapless.model.claim import Loss
 from gapless.model.stream import EpochOpen, StreamKey
 
@@ -77,8 +77,8 @@ class SpoolState:
         match meta:
             case Snapshot():
                 return self._restore(meta, position)
-            case Batch(header, cursors):
-                return self._batch(header, cursors, position)
+            case Batch():
+                return self._batch(meta, position)
             case CursorChange(stream, cursors, parts):
                 if (entry := self._streams.get(stream)) is not None:
                     entry.move(cursors)
@@ -130,19 +130,22 @@ class SpoolState:
         ended: tuple[EndedEpoch, ...] = ()
         cursors: tuple[FileCursor, ...] = ()
         if old is not None:
-            ended = (*old.ended, EndedEpoch(old.opened, old.next))[-ENDED_MAX:]
+            proven = opened.prev_next == old.next
+            ended = (*old.ended, EndedEpoch(old.opened, old.next, proven))[-ENDED_MAX:]
             cursors = tuple(old.cursors.values())
         self._streams[stream] = _Stream(StreamState(stream, opened, 0, cursors, (), ended))
 
-    def _batch(self, header: BatchHeader, cursors: Iterable[FileCursor], position: int) -> list[Hole]:
+    def _batch(self, batch: Batch, position: int) -> list[Hole]:
+        header = batch.header
         entry = self._streams.get(header.stream)
         if entry is None or entry.opened.epoch != header.epoch:  # its EPOCH is among what was damaged
             self._open(header.stream, header.opened)
             entry = self._streams[header.stream]
         holes = _hole(entry, header.first, position)
         entry.next = header.next
-        entry.parts = ()
-        entry.move(cursors)
+        if batch.renumbers is None:
+            entry.parts = ()  # they stand in the header; one that is renumbered has those of its own time
+        entry.move(batch.cursors)
         return holes
 
     def _restore(self, snapshot: Snapshot, position: int) -> list[Hole]:
