@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gapless.journal.local import LocalJournal
-from gapless.journal.lock import DirectoryLock
+from gapless.log.lock import DirectoryLock
 from gapless.log.disk import OsDisk
 from gapless.log.frame import DAMAGED
 from gapless.log.segments import LogWriter

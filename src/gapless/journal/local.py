@@ -40,7 +40,7 @@ class _Waiter(NamedTuple):
 
 class LocalJournal:
     """``gapless.journal.port.Journal`` over a ``Disk``. At most one may exist per directory: see
-    ``gapless.journal.lock``.
+    ``gapless.log.lock``.
 
     ``queue_bytes_max`` bounds what waits, the group being written included. ``on_sync_s`` is told, in
     the writer's thread, how many seconds each group took to be written and synced.

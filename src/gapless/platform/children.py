@@ -4,36 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
 import structlog
 
 from gapless.model.errors import Unavailable
+from gapless.process import GIVE_UP
 
 _log = structlog.get_logger("gapless.platform")
-
-#: With this a child says that to start it again would not help: its own words are on standard error.
-GIVE_UP = 2
 
 #: What a child prints, alone, once it does its work.
 READY = b"ready\n"
 
-_PR_SET_PDEATHSIG = 1
 _PAUSE_S_MIN, _PAUSE_S_MAX = 0.1, 10.0
 _STOP_S_MAX = 15.0
-
-
-def die_with(parent_pid: int) -> None:
-    """Have the kernel kill this process when its parent's main thread ends, however it ends (prctl(2))."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
-    if os.getppid() != parent_pid:  # it ended before the call
-        os._exit(GIVE_UP)
 
 
 def say_ready() -> None:

@@ -11,7 +11,8 @@ import uvicorn
 from gapless.model.errors import Corrupt, GaplessError, Misconfigured
 from gapless.platform import logs
 from gapless.platform.app import platform_app
-from gapless.platform.children import GIVE_UP, die_with, say_ready
+from gapless.platform.children import say_ready
+from gapless.process import GIVE_UP, die_with
 
 #: How long requests under way may still take when the platform stops.
 _GRACE_S = 5

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gapless.journal.lock import DirectoryLock
 from gapless.log.disk import OsDisk, write_atomically
+from gapless.log.lock import DirectoryLock
 from gapless.model.errors import Misconfigured
 from gapless.platform.children import Child
 from gapless.platform.layout import url_path
