@@ -20,9 +20,9 @@ from gapless.gateway.openapi import Endpoint, document
 from gapless.gateway.problems import guarded, json_response, problem_handlers
 from gapless.gateway.routes import ingest_routes
 from gapless.journal.local import LocalJournal
-from gapless.journal.lock import DirectoryLock
 from gapless.lake.catalog import Catalog
 from gapless.log.disk import OsDisk
+from gapless.log.lock import DirectoryLock
 from gapless.model.errors import GaplessError
 from gapless.platform.layout import journal_directory, lake_directory, ledger_directory
 from gapless.platform.queries import Queries, QueryAnswer, QueryBody

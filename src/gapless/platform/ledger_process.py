@@ -17,8 +17,9 @@ from gapless.log.reader import LogReader
 from gapless.model.errors import Corrupt, GaplessError, Misconfigured, Unavailable
 from gapless.platform import logs
 from gapless.platform.books import Bookkeeper
-from gapless.platform.children import GIVE_UP, die_with, say_ready
+from gapless.platform.children import say_ready
 from gapless.platform.layout import journal_directory, lake_directory, ledger_directory
+from gapless.process import GIVE_UP, die_with
 
 _log = structlog.get_logger("gapless.ledger")
 
