@@ -50,3 +50,16 @@ def test_every_fault_at_once() -> None:
     text = "\n".join(caught.value.faults)
     for word in ("agent.name", "gateway.urls[0]", "spool", "source[0].paths", "same stream", "[more]"):
         assert word in text
+
+
+def test_standard_input_is_a_source_but_once() -> None:
+    piped = '[[source]]\ntype = "stdin"\ntenant = "contoso"\ntable = "SigninLogs"\n'
+    config = parse_config(GOOD + piped)
+    assert [key.source for key in config.streams()] == ["files", "stdin"]
+    with pytest.raises(Misconfigured, match="several sources of type stdin"):
+        parse_config(GOOD + piped + piped + 'name = "other"')
+
+
+def test_an_unknown_type_is_named() -> None:
+    with pytest.raises(Misconfigured, match=r"source\[0\].*syslog"):
+        parse_config(GOOD.replace('"file"', '"syslog"'))

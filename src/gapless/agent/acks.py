@@ -99,10 +99,11 @@ class AckSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Acks:
-    """The outcomes by position: a pure fold of the log's frames."""
+    """The outcomes by position: a pure fold of the log's frames. ``taken`` counts those seen so far."""
 
     def __init__(self) -> None:
         self.outcomes: dict[int, Outcome] = {}
+        self.taken = 0
         self.last_receipt_us: int | None = None
 
     def apply(self, frame: Frame) -> None:
@@ -115,6 +116,7 @@ class Acks:
 
     def take(self, outcome: Outcome) -> None:
         self.outcomes[outcome.position] = outcome
+        self.taken += 1
         if outcome.what == "receipt":
             self.last_receipt_us = max(outcome.at_us, self.last_receipt_us or 0)
 

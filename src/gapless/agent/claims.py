@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Collection, Mapping
+
 import msgspec
 
 from gapless.agent.acks import AckReader, Acks
 from gapless.agent.follow import SpoolView
 from gapless.log.disk import Disk, read_small, write_atomically
-from gapless.model.claim import ClaimSet, Loss, StreamClaim, statement_digest
+from gapless.model.claim import ClaimSet, Restart, StreamClaim, statement_digest
 from gapless.model.errors import Unavailable
 from gapless.model.ranges import Range, RangeSet
 from gapless.model.signing import Signed, Signer
+from gapless.model.stream import StreamKey
 
 
 class Chain(msgspec.Struct, frozen=True):
-    """The number of the next statement, the digest of the last, and the losses that the platform has."""
+    """The number of the next statement, the digest of the last, the losses that the platform has, and up to
+    when it was told of restarts."""
 
     n: int = 0
     prev: str = ""
     answered: tuple[str, ...] = ()
+    restarts_until_us: int = 0
 
 
-def stream_claims(view: SpoolView, acks: Acks) -> tuple[StreamClaim, ...]:
+class Witnessed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a claim says beside the two logs. ``unread_bytes``: of each stream, how far its source's end is
+    beyond what is durable, as somebody else than its reader saw it."""
+
+    unread_bytes: Mapping[StreamKey, int] = {}
+    restarts: tuple[Restart, ...] = ()
+    spool_limit_bytes: int = 0
+    fills_in_s: float | None = None
+
+
+def stream_claims(
+    view: SpoolView, acks: Acks, unread_bytes: Mapping[StreamKey, int] | None = None
+) -> tuple[StreamClaim, ...]:
     """One claim per stream, and one per epoch that it left (closed, if that is where it ended for
     certain). ``next`` is what is durable."""
     held: dict[str, RangeSet] = {}
@@ -34,11 +52,11 @@ def stream_claims(view: SpoolView, acks: Acks) -> tuple[StreamClaim, ...]:
     claims: list[StreamClaim] = []
     for state in view.state.snapshot().streams:
         read = sum(cursor.offset for cursor in state.cursors)
-        unread = sum(max(0, cursor.size - cursor.offset) for cursor in state.cursors)
+        unread = (unread_bytes or {}).get(state.stream, 0)
         seen = max((cursor.seen_us for cursor in state.cursors), default=0)
         for opened, next_, closed in [
             *((old.opened, old.next, old.proven) for old in state.ended),
-            (state.opened, state.next, False),
+            (state.opened, state.next, state.closed),
         ]:
             claims.append(
                 StreamClaim(
@@ -56,6 +74,30 @@ def stream_claims(view: SpoolView, acks: Acks) -> tuple[StreamClaim, ...]:
     return tuple(claims)
 
 
+_NOTHING_ELSE = Witnessed()
+
+
+class Filling:
+    """How fast what has no receipt grows, over the last ``window_s``."""
+
+    def __init__(self, window_s: float = 30.0) -> None:
+        self._window_us = int(window_s * 1e6)
+        self._seen: deque[tuple[int, int]] = deque()
+
+    def full_in_s(self, now_us: int, unsent_bytes: int, room_bytes: int) -> float | None:
+        """The time left until ``room_bytes`` are used up at the present rate; None when it is not filling,
+        or nobody can say yet."""
+        if self._seen and now_us < self._seen[-1][0]:
+            self._seen.clear()  # the clock went back
+        self._seen.append((now_us, unsent_bytes))
+        while self._seen[0][0] < now_us - self._window_us:
+            self._seen.popleft()
+        since_us, before_bytes = self._seen[0]
+        if unsent_bytes <= before_bytes or now_us == since_us:
+            return None
+        return max(0, room_bytes) * (now_us - since_us) / 1e6 / (unsent_bytes - before_bytes)
+
+
 class Claimant:
     """Makes one signed statement after the other. ``path`` is its own small file, beside the logs."""
 
@@ -64,43 +106,60 @@ class Claimant:
         self._path = path
         self._agent = agent
         self._signer = signer
-        self._interval_s = interval_s
+        self._said_restarts_us = 0
+        self.interval_s = interval_s
         try:
             data = read_small(disk, path)
         except OSError as error:
             raise Unavailable(f"{path} cannot be read ({error.strerror}): retry") from error
         self._chain = Chain() if data is None else msgspec.json.decode(data, type=Chain)
 
-    def state(self, now_us: int, view: SpoolView, acks: AckReader, *, limit_bytes: int = 0) -> Signed:
+    @property
+    def answered(self) -> Collection[str]:
+        """The losses that the platform has durably."""
+        return self._chain.answered
+
+    def state(
+        self, now_us: int, view: SpoolView, acks: AckReader, witnessed: Witnessed = _NOTHING_ELSE
+    ) -> Signed:
         """The next statement; its number and digest are durable on return, so it may be sent.
         Raises Unavailable if a disk refuses: then send nothing."""
         view.follow_all()  # first: an outcome may be newer than the batch list, never older than a claim
         found = acks.follow()
-        losses = self._unanswered([*view.state.losses.values(), *found.losses()])
+        losses = [*view.state.losses.values(), *found.losses()]
+        # Each loss is asked for again until the spool, and the log of outcomes, have forgotten it.
+        answered = tuple(sorted({loss.id for loss in losses}.intersection(self._chain.answered)))
         claims = ClaimSet(
             agent=self._agent,
             n=self._chain.n,
             prev=self._chain.prev,
             at_us=now_us,
-            interval_s=self._interval_s,
-            streams=stream_claims(view, found),
-            losses=losses,
+            interval_s=self.interval_s,
+            streams=stream_claims(view, found, witnessed.unread_bytes),
+            losses=tuple(loss for loss in losses if loss.id not in answered),
+            restarts=tuple(r for r in witnessed.restarts if r.at_us > self._chain.restarts_until_us),
             spool_used_bytes=view.durable() - view.first(),
-            spool_limit_bytes=limit_bytes,
+            spool_limit_bytes=witnessed.spool_limit_bytes,
+            fills_in_s=witnessed.fills_in_s,
         )
         signed = self._signer.sign(claims)
-        self._keep(Chain(claims.n + 1, statement_digest(signed.statement), self._chain.answered))
+        self._keep(
+            msgspec.structs.replace(
+                self._chain, n=claims.n + 1, prev=statement_digest(signed.statement), answered=answered
+            )
+        )
+        self._said_restarts_us = max((r.at_us for r in claims.restarts), default=0)
         return signed
 
-    def answered(self, loss_ids: list[str]) -> None:
-        """The platform has these losses durably. Raises Unavailable."""
-        kept = tuple(sorted({*self._chain.answered, *loss_ids}))
-        if kept != self._chain.answered:
-            self._keep(msgspec.structs.replace(self._chain, answered=kept))
-
-    def _unanswered(self, losses: list[Loss]) -> tuple[Loss, ...]:
-        answered = set(self._chain.answered)
-        return tuple(loss for loss in losses if loss.id not in answered)
+    def accepted(self, loss_ids: Collection[str]) -> None:
+        """The platform has the last statement durably, and these losses of it. Raises Unavailable."""
+        chain = msgspec.structs.replace(
+            self._chain,
+            answered=tuple(sorted({*self._chain.answered, *loss_ids})),
+            restarts_until_us=max(self._chain.restarts_until_us, self._said_restarts_us),
+        )
+        if chain != self._chain:
+            self._keep(chain)
 
     def _keep(self, chain: Chain) -> None:
         try:

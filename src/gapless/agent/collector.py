@@ -36,6 +36,8 @@ class Source(Protocol):
 
     def read(self, now_us: int, budget_bytes: int) -> Iterator[Chunk | Skipped]: ...
 
+    def backlog(self) -> tuple[int, int]: ...
+
     def close(self) -> None: ...
 
 
@@ -77,8 +79,14 @@ class Collector:
         """Free what has receipts, read what there is room for, commit once."""
         try:
             self._spool.free(acks)
-            self._spool.make_room(self._settings.tick_bytes_max, acks)
-            return self._collect(now_us)
+            sources = [(stream, self._source(stream)) for stream in self._order]
+            unread = 0
+            for _, source in sources:
+                source.poll(now_us)
+                unread += source.backlog()[1]
+            # Nothing is given up for records that are not there.
+            self._spool.make_room(min(unread, self._settings.tick_bytes_max), acks)
+            return self._collect(now_us, sources)
         except Unavailable as error:
             self.close()
             return Tick(error=str(error))
@@ -89,13 +97,11 @@ class Collector:
             source.close()
         self._sources.clear()
 
-    def _collect(self, now_us: int) -> Tick:
+    def _collect(self, now_us: int, sources: list[tuple[StreamKey, Source]]) -> Tick:
         room = self._spool.room_bytes()
         budget = min(room, self._settings.tick_bytes_max)
         records = raw_bytes = 0
-        for stream in self._order:
-            source = self._source(stream)
-            source.poll(now_us)
+        for stream, source in sources:
             intake = _Intake(self._spool, stream, self._settings.batch_bytes_max, now_us, self._mint)
             for event in source.read(now_us, max(0, budget - raw_bytes)):
                 intake.take(event)

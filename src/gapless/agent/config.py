@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
+from gapless.agent.dispatch import UploadSettings
 from gapless.agent.sources import FileSettings
 from gapless.agent.spool import SpoolSettings
 from gapless.model.errors import Misconfigured, Refused
@@ -17,44 +18,94 @@ from gapless.model.stream import StreamKey, check_name
 
 _KEY = re.compile(r"[0-9a-f]{64}\Z")
 T = TypeVar("T")
-_SECTIONS = {"agent", "gateway", "spool", "source"}
+_SECTIONS = {"agent", "gateway", "spool", "upload", "source"}
 
 
-class AgentSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who the agent is, and where it keeps its spool."""
+class AgentSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who the agent is, where it keeps its spool, and how it watches itself.
+
+    ``name``: what tells its streams from those of other agents of the tenant.
+    ``data_dir``: an absolute path, for this agent alone.
+    ``commit_interval_s``: how often what was read is made durable, and may be sent.
+    ``claim_interval_s``: how often it says what is in its streams.
+    ``stalled_s``: a process of the agent that has work and finishes no step of it for so long is replaced.
+    """
 
     name: str
     data_dir: str
+    commit_interval_s: float = 0.2
+    claim_interval_s: float = 2.0
+    stalled_s: float = 12.0
 
 
 class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where to send. ``urls`` in the order of preference. ``receipt_key``: the platform's public key in
-    hex, with which receipts must be signed."""
+    """Where to send.
+
+    ``urls``: in the order of preference.
+    ``token_file``: holds the token; it is read again when it changes.
+    ``receipt_key``: the platform's public key in hex, with which receipts must be signed. Without it the
+    key that the platform shows at first contact is kept and required from then on.
+    """
 
     urls: tuple[str, ...]
     token_file: str
     receipt_key: str = ""
 
 
-class SourceSection(FileSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A file source and the stream it makes; ``name`` tells sources of one table apart."""
+class FileSection(
+    FileSettings, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type", tag="file"
+):
+    """Files to follow, and the stream that they make.
 
-    type: Literal["file"]
+    ``tenant``, ``table``: whose records they are, and where they go.
+    ``name``: tells sources of one table apart.
+    """
+
     tenant: str
     table: str
     name: str = "files"
 
 
+class StdinSection(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type", tag="stdin"
+):
+    """What is piped into the agent, and the stream that it makes. A pipe cannot be read twice: what was
+    read and not yet durable when the agent is killed is gone.
+
+    ``tenant``, ``table``: whose records they are, and where they go.
+    ``name``: tells sources of one table apart.
+    ``line_bytes_max``: a longer line is cut into pieces of this many bytes, marked "part" and "last_part".
+    """
+
+    tenant: str
+    table: str
+    name: str = "stdin"
+    line_bytes_max: int = 8 * 1024 * 1024
+
+    def faults(self) -> list[str]:
+        """Everything that is wrong, each named by its field."""
+        return [] if self.line_bytes_max >= 1 else ["line_bytes_max must be at least 1"]
+
+
+SourceSection = FileSection | StdinSection
+
+
 class AgentConfig(msgspec.Struct, frozen=True):
-    """All of it, checked."""
+    """All of it, checked. ``text`` is what it was read from."""
 
     agent: AgentSection
     gateway: GatewaySection
     spool: SpoolSettings
+    upload: UploadSettings
     sources: tuple[SourceSection, ...]
+    text: str
 
     def stream(self, source: SourceSection) -> StreamKey:
         return StreamKey(source.tenant, source.table, self.agent.name, source.name)
+
+    def streams(self) -> dict[StreamKey, SourceSection]:
+        """Every stream, with what it is collected from."""
+        return {self.stream(source): source for source in self.sources}
 
 
 def load_config(path: str) -> AgentConfig:
@@ -76,15 +127,18 @@ def parse_config(text: str) -> AgentConfig:
     agent = _section(data.get("agent"), AgentSection, "agent", faults)
     gateway = _section(data.get("gateway"), GatewaySection, "gateway", faults)
     spool = _section(data.get("spool", {}), SpoolSettings, "spool", faults)
+    upload = _section(data.get("upload", {}), UploadSettings, "upload", faults)
     listed = data.get("source")
     if not isinstance(listed, list) or not listed:
         faults.append("there is no [[source]]: name at least one")
         listed = []
-    sources = [_section(each, SourceSection, f"source[{at}]", faults) for at, each in enumerate(listed)]
-    _check(agent, gateway, spool, sources, faults)
-    if faults or agent is None or gateway is None or spool is None:
+    sources = [_source(each, f"source[{at}]", faults) for at, each in enumerate(listed)]
+    _check(agent, gateway, spool, upload, sources, faults)
+    if faults or agent is None or gateway is None or spool is None or upload is None:
         raise Misconfigured(faults)
-    return AgentConfig(agent, gateway, spool, tuple(source for source in sources if source is not None))
+    return AgentConfig(
+        agent, gateway, spool, upload, tuple(source for source in sources if source is not None), text
+    )
 
 
 def _section(data: Any, kind: type[T], name: str, faults: list[str]) -> T | None:
@@ -98,10 +152,16 @@ def _section(data: Any, kind: type[T], name: str, faults: list[str]) -> T | None
         return None
 
 
+def _source(data: Any, name: str, faults: list[str]) -> SourceSection | None:
+    source: SourceSection | None = _section(data, SourceSection, name, faults)  # type: ignore[arg-type]
+    return source
+
+
 def _check(
     agent: AgentSection | None,
     gateway: GatewaySection | None,
     spool: SpoolSettings | None,
+    upload: UploadSettings | None,
     sources: list[SourceSection | None],
     faults: list[str],
 ) -> None:
@@ -109,10 +169,15 @@ def _check(
         _check_name("agent.name", agent.name, faults)
         if not Path(agent.data_dir).is_absolute():
             faults.append("agent.data_dir must be an absolute path")
+        for field in ("commit_interval_s", "claim_interval_s", "stalled_s"):
+            if not 0.01 <= getattr(agent, field) <= 3600:
+                faults.append(f"agent.{field} must be between 0.01 and 3600")
     if gateway is not None:
         faults += _gateway_faults(gateway)
     if spool is not None:
         faults += [f"spool.{fault}" for fault in spool.faults()]
+    if upload is not None:
+        faults += [f"upload.{fault}" for fault in upload.faults()]
     seen: dict[tuple[str, str, str], int] = {}
     for at, source in enumerate(sources):
         if source is None:
@@ -123,6 +188,8 @@ def _check(
         other = seen.setdefault((source.tenant, source.table, source.name), at)
         if other != at:
             faults.append(f"source[{at}] is the same stream as source[{other}]: give it a name of its own")
+    if sum(isinstance(source, StdinSection) for source in sources) > 1:
+        faults.append("there are several sources of type stdin: keep one")
 
 
 def _check_name(what: str, name: str, faults: list[str]) -> None:

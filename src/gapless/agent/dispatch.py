@@ -1,12 +1,14 @@
 """What to send next, and what an answer means. Pure: no clock, no thread, no connection.
 
 Oldest first, several in flight, and no budget of retries: whatever is neither received nor refused is
-sent again, for as long as it takes.
+sent again, for as long as it takes. Batches that got no receipt share the line with those never sent,
+turn by turn, so that neither holds up the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
 from random import Random
 from typing import Literal
 
@@ -19,13 +21,43 @@ from gapless.model.receipt import Receipt
 from gapless.model.signing import Signed, verify
 
 
-class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``in_flight_max``: batches being sent at once. A batch that got no receipt waits ``retry_min_s``,
-    twice as long each time, up to ``retry_max_s``; a third of it by chance."""
+class UploadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How batches are sent. The defaults are within the gateway's bounds.
 
-    in_flight_max: int = 8
+    ``in_flight_max``: requests under way at once.
+    ``request_bytes_max``: batches share a request up to so many bytes; a larger batch has one of its own.
+    ``request_batches_max``: batches in one request.
+    ``connect_timeout_s``: how long to wait for one address of a name; for all, ``io_timeout_s``.
+    ``io_timeout_s``: how long to wait until some bytes move, either way.
+    ``attempt_s_max``: how long one request may take. A large batch must fit through the line in it.
+    ``reresolve_s``: how long a connection is used before its host's name is looked up again.
+    ``retry_min_s``: how long a batch without receipt waits, or a URL without answer; twice as long each
+    time; a third of it by chance.
+    ``retry_max_s``: the longest that they wait, also where the gateway asks for more.
+    ``failback_s``: how often the preferred URL is tried while another is in use.
+    """
+
+    in_flight_max: int = 4
+    request_bytes_max: int = 1 << 20
+    request_batches_max: int = 64
+    connect_timeout_s: float = 5.0
+    io_timeout_s: float = 8.0
+    attempt_s_max: float = 60.0
+    reresolve_s: float = 60.0
     retry_min_s: float = 0.5
     retry_max_s: float = 30.0
+    failback_s: float = 60.0
+
+    def faults(self) -> list[str]:
+        """Everything that is wrong, each named by its field."""
+        faults = [
+            f"{name} is {value}: it must be more than 0"
+            for name, value in msgspec.structs.asdict(self).items()
+            if not value > 0
+        ]
+        if self.retry_max_s < self.retry_min_s:
+            faults.append("retry_max_s must be at least retry_min_s")
+        return faults
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,63 +94,134 @@ def outcome_of(batch: Spooled, answer: Answer | None, receipt_key: str, now_us: 
     return None
 
 
-class Dispatch:
-    """The batches of a spool that have no outcome yet."""
+def backoff_s(settings: UploadSettings, failures: int, random: Random) -> float:
+    """How long to wait after so many failures in a row (at least 1)."""
+    longest_s = min(settings.retry_max_s, settings.retry_min_s * 2.0 ** min(failures - 1, 30))
+    return longest_s * (1 - random.random() / 3)
 
-    def __init__(self, settings: DispatchSettings, random: Random) -> None:
-        self._settings = settings
+
+class Dispatch:
+    """The batches of a spool that have no outcome yet. ``now_s`` is a clock that never steps.
+
+    A batch is in exactly one place: never sent, waiting for its time, due again, or in flight. What is
+    taken out of ``_known`` is left in its heap and passed over there: positions are never used twice.
+    """
+
+    def __init__(self, settings: UploadSettings, random: Random) -> None:
+        self.settings = settings
         self._random = random
-        self._waiting: dict[int, Spooled] = {}  # oldest first: positions grow
-        self._in_flight: dict[int, Spooled] = {}
+        self._known: dict[int, Spooled] = {}  # in the order of the spool
+        self._in_flight: set[int] = set()
+        self._fresh: list[int] = []  # heaps, all three
+        self._waiting: list[tuple[float, int]] = []
+        self._due: list[int] = []
         self._failures: dict[int, int] = {}
-        self._due_us: dict[int, int] = {}
+        self._alone: set[int] = set()
+        self._again = False  # whose turn it is: those that failed, or the fresh ones
 
     @property
     def backlog(self) -> int:
         """Batches without an outcome."""
-        return len(self._waiting) + len(self._in_flight)
+        return len(self._known)
+
+    @property
+    def in_flight(self) -> int:
+        """Batches taken of which nothing was said since."""
+        return len(self._in_flight)
+
+    @property
+    def retrying(self) -> int:
+        """Batches without an outcome that were sent for nothing."""
+        return len(self._failures)
 
     def offer(self, batches: Iterable[Spooled], acks: Acks) -> None:
         """Batches new in the spool, oldest first; those that have an outcome are left out."""
         for batch in batches:
-            if acks.of(batch) is None and batch.position not in self._in_flight:
-                self._waiting[batch.position] = batch
+            if batch.position not in self._known and acks.of(batch) is None:
+                self._known[batch.position] = batch
+                heappush(self._fresh, batch.position)
 
-    def take(self, now_us: int) -> Spooled | None:
-        """The oldest batch that is due; in flight from now on. None: nothing is due, or enough is."""
-        if len(self._in_flight) >= self._settings.in_flight_max:
-            return None
-        for position, batch in self._waiting.items():
-            if self._due_us.get(position, 0) <= now_us:
-                self._in_flight[position] = self._waiting.pop(position)
-                return batch
-        return None
+    def due(self, now_s: float) -> bool:
+        """Whether ``take`` would give anything."""
+        while self._waiting and self._waiting[0][0] <= now_s:
+            heappush(self._due, heappop(self._waiting)[1])
+        for heap in (self._fresh, self._due):
+            while heap and heap[0] not in self._known:
+                heappop(heap)
+        return bool(self._fresh or self._due)
+
+    def take(self, now_s: float) -> tuple[Spooled, ...]:
+        """The batches of the next request, in flight from now on; none if nothing is due."""
+        if not self.due(now_s):
+            return ()
+        self._again = bool(self._due) and (not self._again or not self._fresh)
+        heap = self._due if self._again else self._fresh
+        taken: list[Spooled] = []
+        room_bytes = self.settings.request_bytes_max
+        while heap and len(taken) < self.settings.request_batches_max:
+            batch = self._known.get(heap[0])
+            if batch is not None:
+                room_bytes -= batch.next_position - batch.position
+                if taken and (room_bytes < 0 or batch.position in self._alone):
+                    break
+                taken.append(batch)
+            heappop(heap)
+            if batch is not None and batch.position in self._alone:
+                break
+        self._in_flight.update(batch.position for batch in taken)
+        return tuple(taken)
 
     def settled(self, batch: Spooled) -> None:
         """Its outcome is durable."""
-        for known in (self._in_flight, self._waiting, self._failures, self._due_us):
-            known.pop(batch.position, None)
+        self._drop(batch.position)
 
-    def failed(self, batch: Spooled, now_us: int, retry_after_s: float = 0.0) -> None:
-        """It got no outcome: it waits, in its old place. (A clock that steps back a long way must not hold
-        it: call ``hurry`` then.)"""
+    def put_back(self, batch: Spooled) -> None:
+        """It was not sent: it is due, in its old place."""
         position = batch.position
-        if self._in_flight.pop(position, None) is None:
+        if self._landed(position):
+            heappush(self._due if position in self._failures else self._fresh, position)
+
+    def failed(self, batch: Spooled, now_s: float, *, wait_s: float = 0.0, alone: bool = False) -> None:
+        """It was sent and got no outcome: it waits, at least ``wait_s``. ``alone``: it may be the reason
+        that others got none; it has requests of its own from now on."""
+        position = batch.position
+        if not self._landed(position):
             return
         failures = self._failures[position] = self._failures.get(position, 0) + 1
-        longest = min(self._settings.retry_max_s, self._settings.retry_min_s * 2.0 ** min(failures - 1, 30))
-        wait_s = max(retry_after_s, longest * (1 - self._random.random() / 3))
-        self._due_us[position] = now_us + int(wait_s * 1e6)
-        self._waiting[position] = batch
-        self._waiting = dict(sorted(self._waiting.items()))
+        wait_s = max(wait_s, backoff_s(self.settings, failures, self._random))
+        heappush(self._waiting, (now_s + wait_s, position))
+        if alone:
+            self._alone.add(position)
 
     def hurry(self) -> None:
         """Everything is due now: an endpoint or a token changed."""
-        self._due_us.clear()
+        self._due += [position for _, position in self._waiting]
+        heapify(self._due)
+        self._waiting.clear()
+
+    def withdraw(self, positions: Iterable[int]) -> None:
+        """These batches are not to be sent any more."""
+        for position in positions:
+            self._drop(position)
 
     def forget_before(self, position: int) -> None:
         """The spool dropped everything before ``position``."""
-        for batch in [
-            b for b in [*self._waiting.values(), *self._in_flight.values()] if b.position < position
-        ]:
-            self.settled(batch)
+        gone = []
+        for known in self._known:
+            if known >= position:
+                break
+            gone.append(known)
+        self.withdraw(gone)
+
+    def _landed(self, position: int) -> bool:
+        """It is not in flight any more. False: nor is anything else to be done with it."""
+        if position not in self._in_flight:
+            return False
+        self._in_flight.remove(position)
+        return position in self._known
+
+    def _drop(self, position: int) -> None:
+        self._known.pop(position, None)
+        self._failures.pop(position, None)
+        self._in_flight.discard(position)
+        self._alone.discard(position)

@@ -24,6 +24,7 @@ class SpoolKind(IntEnum):
     CURSOR = 3
     LOSS = 4
     EPOCH = 5
+    CLOSE = 6
 
 
 class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -58,6 +59,12 @@ class EpochStart(msgspec.Struct, frozen=True):
     opened: EpochOpen
 
 
+class EpochClose(msgspec.Struct, frozen=True):
+    """Nothing is collected for the stream any more; if it is again, then in another epoch."""
+
+    closed: StreamKey
+
+
 class EndedEpoch(msgspec.Struct, frozen=True, omit_defaults=True):
     """An epoch that will not go on. ``next`` is where this spool's count of it stood; ``proven``: that is
     where it ended, and no copy of the spool or lost part of it can have counted further."""
@@ -67,8 +74,8 @@ class EndedEpoch(msgspec.Struct, frozen=True, omit_defaults=True):
     proven: bool = False
 
 
-class StreamState(msgspec.Struct, frozen=True):
-    """Where a stream stands."""
+class StreamState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a stream stands. ``closed``: no source is configured for it any more."""
 
     stream: StreamKey
     opened: EpochOpen
@@ -76,6 +83,7 @@ class StreamState(msgspec.Struct, frozen=True):
     cursors: tuple[FileCursor, ...] = ()
     parts: tuple[Part, ...] = ()
     ended: tuple[EndedEpoch, ...] = ()
+    closed: bool = False
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -85,7 +93,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     losses: tuple[Loss, ...]
 
 
-Meta = Snapshot | Batch | CursorChange | LossNote | EpochStart
+Meta = Snapshot | Batch | CursorChange | LossNote | EpochStart | EpochClose
 
 _DECODERS: dict[int, msgspec.json.Decoder[Meta]] = {
     SpoolKind.SNAPSHOT: msgspec.json.Decoder(Snapshot),
@@ -93,6 +101,7 @@ _DECODERS: dict[int, msgspec.json.Decoder[Meta]] = {
     SpoolKind.CURSOR: msgspec.json.Decoder(CursorChange),
     SpoolKind.LOSS: msgspec.json.Decoder(LossNote),
     SpoolKind.EPOCH: msgspec.json.Decoder(EpochStart),
+    SpoolKind.CLOSE: msgspec.json.Decoder(EpochClose),
 }
 
 

@@ -21,7 +21,16 @@ import msgspec
 
 from gapless.agent.acks import Acks
 from gapless.agent.follow import Spooled, SpoolView
-from gapless.agent.frames import Batch, CursorChange, EpochStart, LossNote, Meta, SpoolKind, StreamState
+from gapless.agent.frames import (
+    Batch,
+    CursorChange,
+    EpochClose,
+    EpochStart,
+    LossNote,
+    Meta,
+    SpoolKind,
+    StreamState,
+)
 from gapless.agent.sources import FileCursor
 from gapless.log.disk import Buffer, Disk, read_small, write_atomically
 from gapless.log.segments import LogWriter, Message
@@ -120,11 +129,17 @@ class Spool:
         return self._log.kept_bytes
 
     def start(self, streams: Iterable[StreamKey], acks: Acks) -> None:
-        """Open an epoch for every stream whose counter is not proven, and declare what damage took.
-        Durable on return."""
-        for stream in streams:
-            if stream in self._unproven or self._state.get(stream) is None:
+        """Collect ``streams`` from now on, and no others: open an epoch for each whose counter is not proven
+        or was closed, close those of the others, and declare what damage took. Durable on return."""
+        collected = list(streams)
+        for stream in dict.fromkeys([*collected, *sorted(self._unproven)]):
+            state = self._state.get(stream)
+            if state is None or state.closed or stream in self._unproven:
                 self._append(SpoolKind.EPOCH, EpochStart(stream, self._epoch(stream)), stream)
+        for stream in self._state.streams():
+            state = self._state.get(stream)
+            if stream not in collected and state is not None and not state.closed:
+                self._append(SpoolKind.CLOSE, EpochClose(stream), stream)
         for hole in self._view.holes:
             ranges = self._without_receipt(hole.stream, hole.epoch, hole.first, hole.next, acks)
             if ranges:

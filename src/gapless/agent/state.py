@@ -9,6 +9,7 @@ from gapless.agent.frames import (
     Batch,
     CursorChange,
     EndedEpoch,
+    EpochClose,
     EpochStart,
     LossNote,
     Meta,
@@ -37,7 +38,7 @@ class Hole(NamedTuple):
 
 
 class _Stream:
-    __slots__ = ("cursors", "ended", "next", "opened", "parts", "stream")
+    __slots__ = ("closed", "cursors", "ended", "next", "opened", "parts", "stream")
 
     def __init__(self, state: StreamState) -> None:
         self.stream = state.stream
@@ -46,10 +47,17 @@ class _Stream:
         self.cursors = {cursor.file: cursor for cursor in state.cursors}
         self.parts = state.parts
         self.ended = state.ended
+        self.closed = state.closed
 
     def state(self) -> StreamState:
         return StreamState(
-            self.stream, self.opened, self.next, tuple(self.cursors.values()), self.parts, self.ended
+            self.stream,
+            self.opened,
+            self.next,
+            tuple(self.cursors.values()),
+            self.parts,
+            self.ended,
+            self.closed,
         )
 
     def move(self, cursors: Iterable[FileCursor]) -> None:
@@ -89,6 +97,9 @@ class SpoolState:
                     entry.move(cursors)
             case EpochStart(stream, opened):
                 self._open(stream, opened)
+            case EpochClose(stream):
+                if (entry := self._streams.get(stream)) is not None:
+                    entry.closed = True
         return []
 
     def damaged(self) -> None:

@@ -5,6 +5,7 @@ from gapless.agent.sources.events import Chunk, FileCursor, Problem, Skipped
 from gapless.agent.sources.files import FileSource
 from gapless.agent.sources.observe import observe
 from gapless.agent.sources.oshost import OsHost
+from gapless.agent.sources.pipe import KeptPipe
 from gapless.agent.sources.port import SourceHost
 from gapless.agent.sources.settings import FileSettings
 from gapless.agent.sources.stdin import StdinSource
@@ -14,6 +15,7 @@ __all__ = [
     "FileCursor",
     "FileSettings",
     "FileSource",
+    "KeptPipe",
     "OsHost",
     "Problem",
     "Skipped",

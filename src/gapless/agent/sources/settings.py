@@ -44,9 +44,10 @@ class FileSettings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     and has not grown for this long.
     ``missing_grace_s``: how long a file whose directory is missing or on another device (a disk not yet
     mounted) is waited for before it counts as deleted.
-    ``files_max``, ``open_files_max``: files followed, and those held open (more only while files that were
-    rotated away have unread bytes). A file that is not open can still be followed through a rename within
-    its directory, but not once its last name is deleted.
+    ``files_max``: files followed at once.
+    ``open_files_max``: files held open (more only while files that were rotated away have unread bytes). A
+    file that is not open can still be followed through a rename within its directory, but not once its last
+    name is deleted.
     """
 
     paths: tuple[str, ...]

@@ -1,0 +1,206 @@
+"""The claims' process: says every ``claim_interval_s`` what is in the streams, over a connection of its own.
+
+It reads the two logs and the sources' directories itself: what a stuck collector or uploader would say of
+itself is not asked.
+
+Commit points: the number and digest of a statement are durable before it is sent, so no number is ever
+used for two statements; a crash in between leaves a number that the platform never sees, which its chain
+allows. What the platform answered is kept after the answer: a crash before that has it asked again.
+"""
+
+from __future__ import annotations
+
+import http.client
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gapless.agent.acks import AckReader
+from gapless.agent.channel import Channel, Report
+from gapless.agent.claims import Claimant, Filling, Witnessed
+from gapless.agent.collect import FencedEpoch
+from gapless.agent.config import AgentConfig, FileSection
+from gapless.agent.follow import SpoolView
+from gapless.agent.layout import (
+    acks_directory,
+    agent_key_path,
+    chain_path,
+    fenced_path,
+    restarts_path,
+    spool_directory,
+)
+from gapless.agent.sources import FileCursor, OsHost, observe
+from gapless.log.disk import OsDisk, read_small, write_atomically
+from gapless.model.claim import Restart
+from gapless.model.errors import Corrupt, GaplessError, Misconfigured, Unavailable
+from gapless.model.signing import Signed, Signer
+from gapless.model.stream import StreamKey
+
+_ANSWER_BYTES_MAX = 1 << 20
+_FENCED_MAX = 1000
+_RETRY_S = 1.0
+
+
+class _Answer(msgspec.Struct):
+    """See ``POST /v1/claims``."""
+
+    losses: tuple[str, ...] = ()
+    fenced: tuple[FencedEpoch, ...] = ()
+
+
+def claim(channel: Channel) -> None:
+    """The main of the claims' process."""
+    process = _Claiming(channel)
+    while True:
+        try:
+            process.run()
+        except (GaplessError, OSError) as error:
+            process.say(str(error))
+            channel.wait(_RETRY_S)
+
+
+class _Claiming:
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._disk = OsDisk()
+        self._connection: http.client.HTTPConnection | None = None
+        self._at = 0  # which of the URLs is in use
+        self._progress = 0
+        self._error_since_us = 0
+        self._filling = Filling()
+        self._fills_in_s: float | None = None
+
+    def run(self) -> None:
+        """Open what is read, and claim until Stopped. Raises what the disk says, at the start alone."""
+        agent = self._channel.config.agent
+        directory = agent.data_dir
+        view = SpoolView(self._disk, spool_directory(directory))
+        acks = AckReader(self._disk, acks_directory(directory))
+        claimant = Claimant(self._disk, chain_path(directory), agent.name, self._signer(directory))
+        try:
+            due_s = time.monotonic()
+            while True:
+                self._once(claimant, view, acks)
+                due_s = max(due_s + self._channel.config.agent.claim_interval_s, time.monotonic())
+                while (left_s := due_s - time.monotonic()) > 0:
+                    if self._channel.wait(left_s):
+                        self._disconnect()  # where to send to may be another
+        finally:
+            view.close()
+            acks.close()
+
+    def say(self, error: str) -> None:
+        self._progress += 1
+        self._error_since_us = (self._error_since_us or _now_us()) if error else 0
+        self._channel.report(
+            Report(
+                progress=self._progress,
+                url=self._url(self._channel.config),
+                error=error,
+                error_since_us=self._error_since_us,
+                fills_in_s=self._fills_in_s,
+            )
+        )
+
+    def _once(self, claimant: Claimant, view: SpoolView, acks: AckReader) -> None:
+        config = self._channel.config
+        claimant.interval_s = config.agent.claim_interval_s
+        try:
+            signed = claimant.state(_now_us(), view, acks, self._witnessed(config, view, acks))
+            answer = self._send(config, signed)
+            self._fence(config, answer.fenced)
+            claimant.accepted(answer.losses)
+        except (GaplessError, OSError, http.client.HTTPException) as error:
+            self.say(str(error) or type(error).__name__)
+        else:
+            self.say("")
+
+    def _witnessed(self, config: AgentConfig, view: SpoolView, acks: AckReader) -> Witnessed:
+        view.follow_all()
+        settles = acks.follow().settles
+        unsent = sum(b.next_position - b.position for b in view.batches if not settles(b))
+        used = view.durable() - view.first()
+        limit = config.spool.size_bytes_max
+        self._fills_in_s = self._filling.full_in_s(_now_us(), unsent, limit - used)
+        return Witnessed(
+            unread_bytes={
+                stream: observe(source, _cursors(view, stream), OsHost())[1]
+                for stream, source in config.streams().items()
+                if isinstance(source, FileSection)
+            },
+            restarts=self._restarts(config),
+            spool_limit_bytes=limit,
+            fills_in_s=self._fills_in_s,
+        )
+
+    def _restarts(self, config: AgentConfig) -> tuple[Restart, ...]:
+        try:
+            data = read_small(self._disk, restarts_path(config.agent.data_dir))
+            return () if data is None else msgspec.json.decode(data, type=tuple[Restart, ...])
+        except (OSError, msgspec.MsgspecError):
+            return ()
+
+    def _send(self, config: AgentConfig, signed: Signed) -> _Answer:
+        """Raises GaplessError, OSError or HTTPException; the next attempt goes to the next URL then."""
+        timeout_s = max(2.0, config.agent.claim_interval_s)
+        token = Path(config.gateway.token_file).read_text("utf-8").strip()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        try:
+            if self._connection is None:
+                self._connection = _connection(self._url(config), timeout_s)
+            self._connection.request("POST", "/v1/claims", msgspec.json.encode(signed), headers)
+            response = self._connection.getresponse()
+            data = response.read(_ANSWER_BYTES_MAX)
+            if response.status != 200:
+                raise Unavailable(f"claims: HTTP {response.status} {_text(data)}")
+            return msgspec.json.decode(data, type=_Answer)
+        except (GaplessError, OSError, http.client.HTTPException, msgspec.MsgspecError):
+            # Resolved and connected anew each time something is wrong.
+            self._disconnect()
+            self._at += 1
+            raise
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    def _url(self, config: AgentConfig) -> str:
+        return config.gateway.urls[self._at % len(config.gateway.urls)]
+
+    def _fence(self, config: AgentConfig, fenced: tuple[FencedEpoch, ...]) -> None:
+        """Tell the collector, durably, before the answer counts as taken."""
+        path = fenced_path(config.agent.data_dir)
+        data = read_small(self._disk, path)
+        known = () if data is None else msgspec.json.decode(data, type=tuple[FencedEpoch, ...])
+        if new := [each for each in fenced if each not in known]:
+            write_atomically(self._disk, path, msgspec.json.encode((*known, *new)[-_FENCED_MAX:]))
+
+    def _signer(self, directory: str) -> Signer:
+        key = read_small(self._disk, agent_key_path(directory))
+        if key is None or len(key) != 32:
+            raise Corrupt(f"{agent_key_path(directory)} is not a key of 32 bytes: restore it, or remove it")
+        return Signer(key)
+
+
+def _cursors(view: SpoolView, stream: StreamKey) -> tuple[FileCursor, ...]:
+    state = view.state.get(stream)
+    return () if state is None else state.cursors
+
+
+def _connection(url: str, timeout_s: float) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    if parts.hostname is None:
+        raise Misconfigured([f"{url} names no host"])
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname, parts.port, timeout=timeout_s)
+
+
+def _text(data: bytes) -> str:
+    return data[:300].decode(errors="replace")
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,83 @@
+"""A changed configuration comes into force if it is good; a bad or blank one never does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gapless.agent.config import AgentConfig, load_config
+from gapless.agent.reload import ConfigFile
+
+GOOD = """
+[agent]
+name = "host-7"
+data_dir = "/var/lib/agent"
+[gateway]
+urls = ["http://127.0.0.1:8420"]
+token_file = "/etc/token"
+[[source]]
+type = "file"
+paths = ["/var/log/*.json"]
+tenant = "contoso"
+table = "SigninLogs"
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "agent.toml"
+    path.write_text(GOOD)
+    return path
+
+
+@pytest.fixture
+def present(path: Path) -> AgentConfig:
+    return load_config(str(path))
+
+
+def test_an_unchanged_file_is_not_read_again(path: Path, present: AgentConfig) -> None:
+    file = ConfigFile(str(path))
+    assert file.changed(present, forced=False) is None
+    assert file.changed(present, forced=True) is None
+
+
+def test_a_good_change_comes_into_force_once(path: Path, present: AgentConfig) -> None:
+    file = ConfigFile(str(path))
+    path.write_text(GOOD.replace("8420", "8421"))
+    new = file.changed(present, forced=False)
+    assert new is not None
+    assert new.gateway.urls == ("http://127.0.0.1:8421",)
+    assert file.changed(new, forced=False) is None
+    file.look_again()
+    assert file.changed(present, forced=False) == new
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n",
+        "[agent",
+        GOOD.replace("contoso", "no/name"),
+        GOOD.replace("host-7", "host-8"),
+        GOOD.split("[[")[0],
+    ],
+)
+def test_a_bad_change_is_refused_and_a_good_one_after_it_is_not(
+    path: Path, present: AgentConfig, text: str
+) -> None:
+    file = ConfigFile(str(path))
+    path.write_text(text)
+    assert file.changed(present, forced=False) is None
+    assert file.faults
+    path.write_text(GOOD + "# better\n")
+    assert file.changed(present, forced=False) is not None
+    assert not file.faults
+
+
+def test_a_file_that_is_gone_changes_nothing(path: Path, present: AgentConfig) -> None:
+    file = ConfigFile(str(path))
+    path.unlink()
+    assert file.changed(present, forced=False) is None
+    assert file.faults
