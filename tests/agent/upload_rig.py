@@ -22,7 +22,7 @@ from gapless.agent.dispatch import UploadSettings
 from gapless.agent.follow import Spooled, SpoolView
 from gapless.agent.layout import acks_directory, spool_directory
 from gapless.agent.spool import Spool, SpoolSettings, Times
-from gapless.log.disk import OsDisk
+from gapless.log.disk import Disk, OsDisk
 from gapless.log.frame import DAMAGED, decode_all
 from gapless.log.segments import LogReader
 from gapless.model.batch import BatchHeader, payload_digest
@@ -51,7 +51,7 @@ def until(condition: Callable[[], object], timeout_s: float = 15.0) -> None:
         time.sleep(0.002)
 
 
-def result(header: BatchHeader, signer: Signer = SIGNER, **other: Any) -> dict[str, Any]:
+def result(header: BatchHeader | Spooled, signer: Signer = SIGNER, **other: Any) -> dict[str, Any]:
     """The gateway's answer for a batch that it journaled."""
     fields: dict[str, Any] = {
         "stream": header.stream,
@@ -66,7 +66,7 @@ def result(header: BatchHeader, signer: Signer = SIGNER, **other: Any) -> dict[s
     return answer("receipt", header) | {"receipt": msgspec.to_builtins(signed)}
 
 
-def answer(status: str, header: BatchHeader, **more: str) -> dict[str, Any]:
+def answer(status: str, header: BatchHeader | Spooled, **more: str) -> dict[str, Any]:
     identity = {"stream": header.stream.id, "epoch": header.epoch, "first": header.first, "next": header.next}
     return {"status": status} | identity | more
 
@@ -230,9 +230,9 @@ def gateway() -> Iterator[Gateway]:
 class Rig:
     """A data directory whose spool holds batches."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, disk: Disk | None = None) -> None:
         self.directory = str(directory)
-        self.disk = OsDisk()
+        self.disk = disk or OsDisk()
         self._mints = count(1)
         self.spool = Spool(
             self.disk,
@@ -244,7 +244,8 @@ class Rig:
         )
         self.spool.start([STREAM], Acks())
         self.token_file = directory / "token"
-        self.token_file.write_text("secret\n")
+        if disk is None:
+            self.token_file.write_text("secret\n")
 
     def add(self, batches: int, payload_bytes: int = 10) -> None:
         for _ in range(batches):
