@@ -67,11 +67,11 @@ class Up:
 
 
 @contextmanager
-def up(data: Path) -> Iterator[Up]:
-    """The platform over ``data``, on a free port; killed at the end if it still runs."""
+def up(data: Path, port: int = 0) -> Iterator[Up]:
+    """The platform over ``data``, on ``port`` or a free one; killed at the end if it still runs."""
     words = data.with_suffix(".stderr").open("ab")
     process = subprocess.Popen(
-        [*COMMAND, "up", "--listen", "127.0.0.1:0"],
+        [*COMMAND, "up", "--listen", f"127.0.0.1:{port}"],
         stdout=subprocess.PIPE,
         stderr=words,
         env=environment(data),

@@ -1,0 +1,182 @@
+"""The agent as its users meet it: real processes, real files, a real platform that comes and goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from platform_rig import COMMAND, Up, cli, environment, until, up
+
+TABLE = "Host_CL"
+
+
+class Host:
+    """A host with an agent: its files are ``logs/*.log``."""
+
+    def __init__(self, directory: Path, data: Path, url: str) -> None:
+        self.directory = directory
+        self.data = data
+        (directory / "logs").mkdir(parents=True)
+        code, out, words = cli("token", "create", "--tenant", "contoso", "--scope", "ingest", data=data)
+        assert code == 0, words
+        (directory / "token").write_bytes(out)
+        self.config = directory / "agent.toml"
+        self.config.write_text(
+            f"""
+[agent]
+name = "{directory.name}"
+data_dir = "{directory}/agent"
+[gateway]
+urls = ["{url}"]
+token_file = "{directory}/token"
+[[source]]
+type = "file"
+paths = ["{directory}/logs/*.log"]
+tenant = "contoso"
+table = "{TABLE}"
+"""
+        )
+
+    @contextmanager
+    def runs(self) -> Iterator[subprocess.Popen[bytes]]:
+        with (self.directory / "words").open("ab") as words:
+            process = subprocess.Popen(
+                [*COMMAND, "agent", "run", "--config", str(self.config)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                env=environment(self.data),
+            )
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline(), (self.directory / "words").read_text()
+            yield process
+        finally:
+            process.terminate()
+            process.communicate(timeout=20)
+
+    def write(self, first: int, count: int) -> None:
+        with (self.directory / "logs" / "a.log").open("ab") as file:
+            file.write(b"".join(b'{"n":%d}\n' % n for n in range(first, first + count)))
+
+    def status(self) -> dict[str, Any]:
+        code, out, words = cli(
+            "agent", "status", "--config", str(self.config), "--format", "json", data=self.data
+        )
+        assert code == 0, words
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    def stored(self) -> list[int]:
+        """The numbers that are in the table, in order, as often as they are."""
+        code, out, _ = cli(
+            "query", "--tenant", "contoso", "--format", "json",
+            f"select (Data->>'$.n')::int n from {TABLE} order by n", data=self.data,
+        )  # fmt: skip
+        return [row[0] for row in json.loads(out)["rows"]] if code == 0 else []
+
+    def audit(self) -> dict[str, Any]:
+        _, out, _ = cli("audit", "--tenant", "contoso", "--format", "json", data=self.data)
+        found: dict[str, Any] = json.loads(out) if out else {"verdict": "none", "streams": [], "reasons": []}
+        return found
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Up, Path]]:
+    data = tmp_path_factory.mktemp("platform") / "data"
+    with up(data) as running:
+        yield running, data
+
+
+@pytest.mark.system
+def test_from_a_file_to_a_verdict_and_a_silent_agent_is_named(
+    tmp_path: Path, platform: tuple[Up, Path]
+) -> None:
+    running, data = platform
+    host = Host(tmp_path / "host-7", data, running.url)
+    host.write(0, 1_000)
+    with host.runs() as process:
+        until(lambda: host.stored() == list(range(1_000)))
+        until(lambda: host.audit()["verdict"] == "complete", 40)
+        uploader = host.status()["running"]["children"]["uploader"]["pid"]
+        os.kill(uploader, signal.SIGSTOP)
+        host.write(1_000, 500)
+        until(lambda: "upload stalled" in {stream["state"] for stream in host.audit()["streams"]})
+        until(lambda: host.stored() == list(range(1_500)), 40)  # the watchdog has replaced it
+        status = host.status()
+        assert status["running"]["children"]["uploader"]["restarts"] == 1
+        assert status["unsent_records"] == 0
+        process.kill()
+        process.wait()
+    until(lambda: host.audit()["verdict"] == "unknown")
+    assert any("host-7" in reason for reason in host.audit()["reasons"])
+    assert host.status()["running"] is None
+
+
+@pytest.mark.system
+def test_while_the_platform_is_down_the_agent_keeps_and_says_so(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with up(data, port) as running:
+        host = Host(tmp_path / "host-8", data, running.url)
+    with host.runs():
+        host.write(0, 2_000)
+        until(lambda: host.status()["unsent_records"] == 2_000)
+        until(lambda: host.status()["running"]["children"]["uploader"]["report"].get("error"))
+        code, out, _ = cli("agent", "status", "--config", str(host.config), data=data)
+        assert code == 0
+        assert b"2000 records" in out and b"none yet" in out
+        token, good = host.directory / "token", (host.directory / "token").read_text()
+        token.write_text("wrong")
+        with up(data, port):
+            until(lambda: "token" in str(host.status()["running"]["children"]["uploader"]["report"]))
+            assert host.status()["unsent_records"] == 2_000
+            token.write_text(good)
+            until(lambda: host.status()["unsent_records"] == 0)
+            until(lambda: host.stored() == list(range(2_000)))
+
+
+@pytest.mark.system
+def test_what_is_piped_in_is_a_source(tmp_path: Path, platform: tuple[Up, Path]) -> None:
+    running, data = platform
+    host = Host(tmp_path / "host-9", data, running.url)
+    host.config.write_text(
+        host.config.read_text().split("[[source]]")[0]
+        + '[[source]]\ntype = "stdin"\ntenant = "contoso"\ntable = "Piped_CL"\n'
+    )
+    command = [*COMMAND, "agent", "run", "--config", str(host.config)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"".join(b'{"n":%d}\n' % n for n in range(3_000)))
+        process.stdin.flush()
+
+        def stored() -> list[list[int]]:
+            _, out, _ = cli(
+                "query", "--tenant", "contoso", "--format", "json",
+                "select count(*), count(distinct Data->>'$.n') from Piped_CL", data=data,
+            )  # fmt: skip
+            rows: list[list[int]] = json.loads(out)["rows"] if out else []
+            return rows
+
+        until(lambda: stored() == [[3_000, 3_000]])
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+@pytest.mark.system
+def test_a_configuration_with_faults_is_refused_with_all_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text('[agent]\nname = "a b"\ndata_dir = "relative"\n')
+    code, out, words = cli("agent", "run", "--config", str(path), data=tmp_path)
+    assert (code, out) == (2, b"")
+    for word in ("agent.name", "agent.data_dir", "[gateway]", "[[source]]"):
+        assert word in words
