@@ -47,6 +47,29 @@ def test_a_failure_goes_on_to_the_next_and_that_one_is_kept() -> None:
     assert tested.current == "b"
 
 
+def test_the_next_is_used_also_if_the_first_has_rested_meanwhile() -> None:
+    tested = endpoints("a", "b", "c")
+    begin(tested, 0)
+    tested.failed("a", 0, 1)
+    assert begin(tested, 50) == "b"
+    tested.failed("b", 50, 51)
+    assert begin(tested, 55) == "c"
+    tested.failed("c", 55, 56)
+    assert begin(tested, 90) == "a"
+
+
+def test_an_answer_from_one_that_was_left_brings_it_back_where_nothing_else_works() -> None:
+    tested = endpoints("a", "b")
+    begin(tested, 0)
+    tested.failed("a", 0, 1)
+    assert [begin(tested, 1), begin(tested, 2)] == ["b", "b"]
+    tested.failed("b", 1, 3)
+    assert begin(tested, 4) == "a"
+    assert begin(tested, 4) == "b"
+    tested.worked("b", 4)
+    assert [begin(tested, 5), begin(tested, 5)] == ["b", "b"]
+
+
 def test_back_to_the_preferred_one_by_one_attempt() -> None:
     tested = endpoints("a", "b")
     begin(tested, 0)

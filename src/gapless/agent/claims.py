@@ -55,7 +55,7 @@ def stream_claims(
         unread = (unread_bytes or {}).get(state.stream, 0)
         seen = max((cursor.seen_us for cursor in state.cursors), default=0)
         for opened, next_, closed in [
-            *((old.opened, old.next, old.proven) for old in state.ended),
+            *((old.opened, old.next, old.proven) for old in state.ended if not old.fenced),
             (state.opened, state.next, state.closed),
         ]:
             claims.append(

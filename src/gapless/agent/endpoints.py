@@ -1,8 +1,8 @@
 """Where the next attempt goes. Pure: no clock, no connection.
 
-One URL is in use and is kept while it works. Where it fails, it rests, and the next in the list that does
-not rest is used. A URL that failed is tried by one attempt at a time until one gets an answer: however
-long an outage lasts, it is met with one attempt per rest, not with all that there are.
+One URL is in use and is kept while it works. When it fails, it rests, and the one that failed least is
+used. A URL that failed is tried by one attempt at a time until one gets an answer: however long an outage
+lasts, it is met with one attempt per rest, not with all that there are.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ class Endpoints:
         site = self._sites[at]
         site.failures = 0
         site.on_trial = site.busy = False
-        self._at = min(at, self._at)
+        if at < self._at or self._sites[self._at].failures:
+            self._use(at, began_s)
 
     def failed(self, url: str, began_s: float, now_s: float, *, slow: bool = False) -> float:
         """An attempt got no answer to go by; return for how many seconds its URL rests. ``slow``: as long
@@ -92,6 +93,8 @@ class Endpoints:
         rest_s = min(longest_s, backoff_s(self.settings, site.failures, self._random))
         rest_s = self.settings.retry_max_s if slow else rest_s
         site.rest_until_s = now_s + rest_s
+        if at == self._at:
+            self._use(min(range(len(self._sites)), key=lambda at: self._sites[at].failures), now_s)
         return rest_s
 
     def busy(self, url: str, began_s: float, now_s: float, retry_after_s: float) -> None:
@@ -120,10 +123,14 @@ class Endpoints:
             return None
         for at, site in enumerate(self._sites):
             if site.open(now_s):
-                self._at = at
-                self._failback_s = now_s + self.settings.failback_s
+                self._use(at, now_s)
                 return site
         return None
+
+    def _use(self, at: int, now_s: float) -> None:
+        if at != self._at:
+            self._at = at
+            self._failback_s = now_s + self.settings.failback_s
 
     def _index(self, url: str, began_s: float) -> int | None:
         """Where a URL stands; None if what an attempt met there is old news."""

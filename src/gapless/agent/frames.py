@@ -52,11 +52,12 @@ class LossNote(msgspec.Struct, frozen=True, omit_defaults=True):
     cursors: tuple[FileCursor, ...] = ()
 
 
-class EpochStart(msgspec.Struct, frozen=True):
-    """From here on the stream counts in this epoch, from 0."""
+class EpochStart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """From here on the stream counts in this epoch, from 0. ``fenced``: the one before counted twice."""
 
     stream: StreamKey
     opened: EpochOpen
+    fenced: bool = False
 
 
 class EpochClose(msgspec.Struct, frozen=True):
@@ -67,11 +68,13 @@ class EpochClose(msgspec.Struct, frozen=True):
 
 class EndedEpoch(msgspec.Struct, frozen=True, omit_defaults=True):
     """An epoch that will not go on. ``next`` is where this spool's count of it stood; ``proven``: that is
-    where it ended, and no copy of the spool or lost part of it can have counted further."""
+    where it ended, and no copy of the spool or lost part of it can have counted further. ``fenced``: two
+    counted in it, so that nothing can be claimed of it any more."""
 
     opened: EpochOpen
     next: int
     proven: bool = False
+    fenced: bool = False
 
 
 class StreamState(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -203,13 +203,13 @@ class Spool:
         give one batch of a fenced epoch that has no receipt new seqs in the present one. Durable on return;
         False if there was none. To be called, before anything is added to the stream, until it says so.
 
-        What the fenced epoch counted stays claimed there: which of two agents' records those seqs were,
-        only the platform's journal can tell. The copy and the withdrawal of the old batch are one frame, so
+        Of the fenced epoch nothing is claimed any more: which of two agents' records its seqs were, only
+        the platform's journal can tell. The copy and the withdrawal of the old batch are one frame, so
         a crash leaves either. The spool may grow over its size meanwhile, by a segment at most.
         """
         if self._state.opened(stream).epoch in fenced:
             opened = EpochOpen(self._mint(), self._state.opened(stream).epoch)
-            self._append(SpoolKind.EPOCH, EpochStart(stream, opened), stream)
+            self._append(SpoolKind.EPOCH, EpochStart(stream, opened, fenced=True), stream)
             self.commit()
         for old in self._view.batches:
             if old.stream != stream or old.epoch not in fenced or acks.settles(old):

@@ -95,8 +95,8 @@ class SpoolState:
                 self.losses[loss.id] = loss
                 if (entry := self._streams.get(loss.stream)) is not None:
                     entry.move(cursors)
-            case EpochStart(stream, opened):
-                self._open(stream, opened)
+            case EpochStart(stream, opened, fenced):
+                self._open(stream, opened, fenced)
             case EpochClose(stream):
                 if (entry := self._streams.get(stream)) is not None:
                     entry.closed = True
@@ -136,13 +136,13 @@ class SpoolState:
     def snapshot(self) -> Snapshot:
         return Snapshot(tuple(s.state() for s in self._streams.values()), tuple(self.losses.values()))
 
-    def _open(self, stream: StreamKey, opened: EpochOpen) -> None:
+    def _open(self, stream: StreamKey, opened: EpochOpen, fenced: bool = False) -> None:
         old = self._streams.get(stream)
         ended: tuple[EndedEpoch, ...] = ()
         cursors: tuple[FileCursor, ...] = ()
         if old is not None:
             proven = opened.prev_next == old.next
-            ended = (*old.ended, EndedEpoch(old.opened, old.next, proven))[-ENDED_MAX:]
+            ended = (*old.ended, EndedEpoch(old.opened, old.next, proven, fenced))[-ENDED_MAX:]
             cursors = tuple(old.cursors.values())
         self._streams[stream] = _Stream(StreamState(stream, opened, 0, cursors, (), ended))
 

@@ -24,6 +24,9 @@ from gapless.log.disk import Buffer
 #: What is read of an answer at most: some 3 KB for each of the batches that a gateway takes at a time.
 ANSWER_BYTES_MAX = 4 << 20
 _SEND_BYTES = 64 << 10
+#: What may stand in a socket, handed over and not yet arrived: little enough to go through a slow line
+#: while its answer is waited for, else a large request could never end well there.
+_SOCKET_BYTES = 128 << 10
 _RETRY_AFTER_S = 1.0
 _TEXT_CHARACTERS_MAX = 300
 
@@ -316,6 +319,7 @@ class _Connection(http.client.HTTPConnection):
         for family, kind, protocol, _, address in addresses:
             sock = _PlainSocket(family, kind, protocol)
             try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
                 sock.settimeout(self._left_s(by_s))
                 sock.connect(address)
                 return sock
