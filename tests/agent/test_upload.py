@@ -4,6 +4,7 @@ without."""
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -41,11 +42,12 @@ from gapless.agent.channel import Stopped
 from gapless.agent.dispatch import Answer, UploadSettings
 from gapless.agent.follow import SpoolView
 from gapless.agent.layout import receipt_key_path, spool_directory
-from gapless.agent.target import Target
+from gapless.agent.target import Target, Targets
 from gapless.agent.transport import HttpTransport, Reply
 from gapless.agent.upload import upload
 from gapless.agent.uploader import Uploader
 from gapless.log.layout import segment_bases, segment_path
+from gapless.model.errors import Unavailable
 from gapless.testing.disk import SimDisk
 from gapless.testing.faults import Fault, faults
 
@@ -441,3 +443,93 @@ def test_a_day_of_outage_discards_nothing_and_ends_oldest_first() -> None:
     first = uploader.begin(now_s + 30, 5)
     assert first is not None
     assert first.batches[0].first == 0
+
+
+def one_by_one(batches: int) -> tuple[SimDisk, Uploader]:
+    disk = SimDisk(Random(1))
+    spool_on(disk, batches)
+    uploader = core(disk, UploadSettings(request_batches_max=1, in_flight_max=4))
+    uploader.follow(5)
+    return disk, uploader
+
+
+def test_an_attempt_is_judged_by_what_it_began_with() -> None:
+    _, uploader = one_by_one(1)
+    attempt = uploader.begin(0.0, 5)
+    assert attempt is not None
+    uploader.aim(Target(("http://b",), "other", OTHER.public_key), UploadSettings(), 1.0)
+    results = tuple(msgspec.convert(result(batch), Answer) for batch in attempt.batches)
+    uploader.finished(attempt, Reply(met="answers", status=200, answers=results), 2.0, 5)
+    uploader.write(2.0, 5)
+    assert uploader.backlog == 0
+
+
+def test_what_an_attempt_at_a_former_target_met_is_no_trouble_now() -> None:
+    _, uploader = one_by_one(1)
+    attempt = uploader.begin(0.0, 5)
+    assert attempt is not None
+    uploader.aim(Target(("http://b",), "secret", SIGNER.public_key), UploadSettings(), 1.0)
+    uploader.finished(attempt, Reply(met="denied", status=401, error="old"), 2.0, 5)
+    assert uploader.troubles.oldest() is None
+    again = uploader.begin(2.0, 5)
+    assert again is not None
+    assert (again.url, again.batches) == ("http://b", attempt.batches)
+
+
+def test_another_target_makes_everything_due() -> None:
+    _, uploader = one_by_one(1)
+    attempt = uploader.begin(0.0, 5)
+    assert attempt is not None
+    uploader.finished(attempt, Reply(met="failed", status=403, error="not with this token"), 0.0, 5)
+    assert uploader.begin(0.0, 5) is None
+    uploader.aim(Target(("http://a",), "better", SIGNER.public_key), UploadSettings(), 0.0)
+    again = uploader.begin(0.0, 5)
+    assert again is not None
+    assert again.target.token == "better"
+
+
+def test_what_the_spool_gave_up_is_no_loss_of_ours_and_what_it_withdrew_is_not_sent() -> None:
+    _, uploader = one_by_one(3)
+    view = uploader._view
+    first, second, third = view.batches
+    view.withdrawn.append(second.position)
+    uploader.follow(5)
+    view.read = lambda batch: None if batch == first else SpoolView.read(view, batch)  # type: ignore[method-assign]
+    view.first = lambda: second.position  # type: ignore[method-assign]
+    attempt = uploader.begin(0.0, 5)
+    assert attempt is not None
+    assert attempt.batches == (third,)
+    assert uploader.begin(0.0, 5) is None
+    assert uploader.backlog == 1
+
+
+def test_an_attempt_that_never_came_back_is_overdue() -> None:
+    _, uploader = one_by_one(1)
+    uploader.begin(0.0, 5)
+    assert [uploader.overdue(59.0), uploader.overdue(91.0)] == [False, True]
+
+
+def test_a_pin_is_kept_and_a_file_that_is_no_key_is_not_written_over(rig: Rig) -> None:
+    config = rig.config("http://a", receipt_key="")
+    targets = Targets(rig.disk, rig.directory)
+    path = Path(receipt_key_path(rig.directory))
+    path.write_text("torn")
+    assert targets.read(config).receipt_key == ""
+    with pytest.raises(Unavailable):
+        targets.pin(SIGNER.public_key)
+    path.unlink()
+    targets.pin(SIGNER.public_key)
+    targets.pin(OTHER.public_key)
+    assert targets.read(config).receipt_key == path.read_text().strip() == SIGNER.public_key
+
+
+def test_a_token_file_that_looks_the_same_is_read_again_once_its_token_was_refused(rig: Rig) -> None:
+    config = rig.config("http://a")
+    targets = Targets(rig.disk, rig.directory)
+    targets.read(config)
+    stat = rig.token_file.stat()
+    rig.token_file.write_text("SECRET\n")
+    os.utime(rig.token_file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert targets.read(config).token == "secret"
+    targets.doubt_token()
+    assert targets.read(config).token == "SECRET"
