@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from gapless.cli.client import connect
 from gapless.cli.main import run
 from gapless.cli.options import time_us
-from gapless.model.errors import Refused
+from gapless.cli.output import printable
+from gapless.model.errors import Misconfigured, Refused
 from gapless.services.catalogue import services
+
+DECLARE = (
+    "loss", "declare", "--tenant", "t", "--stream", "0" * 32, "--epoch", "0" * 32, "--reason", "why",
+    "--token", "gl_x",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +43,25 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (["send", "--tenant", "t", "--table", "Nope", "-"], 2, "no table 'Nope'"),
         (["services", "generate", "nope"], 2, "no service"),
+        (["query", "--tenant", "../t", "--token", "gl_x", "select 1"], 2, "tenant '../t' is not a name"),
+        (["query", "--tenant", "t", "--token", "gl_x", "select \udcff"], 2, "UTF-8"),
+        (["audit", "--tenant", "", "--token", "gl_x"], 2, "is not a name"),
+        (["audit", "--table", "Nope", "--token", "gl_x"], 2, "no table 'Nope'"),
+        (["audit", "--from", "2025-01-01", "--to", "2024-01-01", "--token", "gl_x"], 2, "window is empty"),
+        (["audit", "--token", "gl_x", "--url", "http://127.0.0.1:0"], 2, "--url"),
+        (["audit", "--token", "gl_x", "--url", "http://a b"], 2, "--url"),
+        (["audit", "--token", "gl_x", "--url", "http://u:p@127.0.0.1"], 2, "--url"),
+        (["audit", "--token", "gl_x", "--url", f"http://{'a' * 80}.localhost"], 3, "--url"),
+        (["audit", "--token", "gl\n_x", "--data", "x"], 2, "token"),
+        (["audit", "--data", ""], 2, "--data is empty"),
+        (["show", "--tenant", "t", "--table", "A_CL", "--id", "1/2", "--token", "x"], 2, "STREAM/EPOCH/SEQ"),
+        (["show", "--tenant", "t", "--table", "A_CL"], 2, "--help"),
+        ([*DECLARE, "--range", "5:5"], 2, "FIRST:NEXT"),
+        ([*DECLARE, "--range", "0:" + "9" * 5000], 2, "FIRST:NEXT"),
+        ([*DECLARE, "--range", "0:5", "--reason", " "], 2, "--reason"),
+        (["send", "--tenant", "t", "--table", "A_CL", "--timeout-s", "nan", "-"], 2, "--timeout-s"),
+        (["token", "create", "--tenant", "t", "--scope", "root"], 2, "--help"),
+        (["services", "generate", "sentinel", "--start", ""], 2, "--start"),
         (["up", "--listen", "0.0.0.0:0"], 2, "--insecure"),
         (["up", "--listen", "here"], 2, "HOST:PORT"),
         (["up", "--listen", "127.0.0.1:0", "--tls-key", "x"], 2, "--tls-cert"),
@@ -50,10 +76,27 @@ def test_every_error_is_one_sentence(
     assert says in words and words.startswith("gapless: ") and words.count("\n") == 1
 
 
-def test_a_file_that_is_not_there_is_named(capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = ["send", "--tenant", "t", "--table", "A_CL", "--token", "gl_x", "/nowhere/at/all"]
-    assert run(arguments) != 0
-    assert "/nowhere/at/all" in capfd.readouterr().err
+def test_the_token_of_the_platform_here_goes_to_no_other_host(tmp_path: Path) -> None:
+    (tmp_path / "admin.token").write_text("gl_secret\n")
+    (tmp_path / "url").write_text("http://10.0.0.1:8420\n")
+    with pytest.raises(Misconfigured, match="no token for"):
+        connect(str(tmp_path), "http://elsewhere.example", None)
+    for own in (None, "http://10.0.0.1:8420", "http://localhost:1", "http://[::1]:1"):
+        with connect(str(tmp_path), own, None):
+            pass
+
+
+def test_a_token_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "admin.token").mkdir()
+    with pytest.raises(Misconfigured, match=r"admin\.token cannot be read"):
+        connect(str(tmp_path), None, None)
+
+
+@pytest.mark.parametrize("name", ["/nowhere/at/all", "/", "/nowhere\x1b[2J"])
+def test_a_file_that_cannot_be_used_is_named(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["send", "--tenant", "t", "--table", "A_CL", "--token", "gl_x", name]) == 2
+    words = capfd.readouterr().err
+    assert printable(name) in words and words.count("\n") == 1 and "\x1b" not in words
 
 
 def test_services_are_listed(capfd: pytest.CaptureFixture[str]) -> None:

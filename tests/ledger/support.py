@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gapless.ledger.ledger import Event, Ledger
+from gapless.ledger.ledger import Ledger
 from gapless.model.batch import BatchHeader, Part
-from gapless.model.claim import ClaimSet, StreamClaim, statement_digest
+from gapless.model.claim import ClaimSet, Restart, StreamClaim, statement_digest
+from gapless.model.finding import Finding
 from gapless.model.signing import Signer
 from gapless.model.stream import EpochOpen, StreamKey
 
@@ -44,10 +45,26 @@ class Agent:
         self.n = 0
         self.prev = ""
 
-    def claim(self, ledger: Ledger, at_us: int, *streams: StreamClaim) -> list[Event]:
+    def claim(
+        self,
+        ledger: Ledger,
+        at_us: int,
+        *streams: StreamClaim,
+        restarts: tuple[Restart, ...] = (),
+        fills_in_s: float | None = None,
+    ) -> list[Finding]:
         self.n += 1
         said = ClaimSet(
-            agent=self._name, n=self.n, prev=self.prev, at_us=at_us, interval_s=2.0, streams=streams
+            agent=self._name,
+            n=self.n,
+            prev=self.prev,
+            at_us=at_us,
+            interval_s=2.0,
+            streams=streams,
+            restarts=restarts,
+            spool_used_bytes=700,
+            spool_limit_bytes=1000,
+            fills_in_s=fills_in_s,
         )
         signed = self._signer.sign(said)
         self.prev = statement_digest(signed.statement)
@@ -58,6 +75,7 @@ def says(
     next_: int,
     *,
     held: tuple[tuple[int, int], ...] = (),
+    refused: tuple[tuple[int, int], ...] = (),
     opened: EpochOpen = FIRST,
     stream: StreamKey = STREAM,
     closed: bool = False,
@@ -69,6 +87,7 @@ def says(
         opened=opened,
         next=next_,
         held=held,
+        refused=refused,
         closed=closed,
         read_bytes=read_bytes,
         unread_bytes=unread_bytes,

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,11 +67,11 @@ class Up:
 
 
 @contextmanager
-def up(data: Path, port: int = 0) -> Iterator[Up]:
+def up(data: Path, port: int = 0, options: Sequence[str] = ()) -> Iterator[Up]:
     """The platform over ``data``, on ``port`` or a free one; killed at the end if it still runs."""
     words = data.with_suffix(".stderr").open("ab")
     process = subprocess.Popen(
-        [*COMMAND, "up", "--listen", f"127.0.0.1:{port}"],
+        [*COMMAND, "up", "--listen", f"127.0.0.1:{port}", *options],
         stdout=subprocess.PIPE,
         stderr=words,
         env=environment(data),

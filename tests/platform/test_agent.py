@@ -180,3 +180,38 @@ def test_a_configuration_with_faults_is_refused_with_all_of_them(tmp_path: Path)
     assert (code, out) == (2, b"")
     for word in ("agent.name", "agent.data_dir", "[gateway]", "[[source]]"):
         assert word in words
+
+
+@pytest.mark.system
+def test_a_disk_set_back_is_noticed_and_nothing_is_lost(tmp_path: Path, platform: tuple[Up, Path]) -> None:
+    running, data = platform
+    host = Host(tmp_path / "host-10", data, running.url)
+    host.config.write_text(host.config.read_text().replace(TABLE, "SetBack_CL"))
+    agent = tmp_path / "host-10" / "agent"
+
+    def stored() -> set[int]:
+        code, out, _ = cli(
+            "query", "--tenant", "contoso", "--format", "json",
+            "select distinct (Data->>'$.n')::int n from SetBack_CL", data=data,
+        )  # fmt: skip
+        return {row[0] for row in json.loads(out)["rows"]} if code == 0 else set()
+
+    host.write(0, 500)
+    with host.runs():
+        until(lambda: stored() == set(range(500)))
+    kept = {path: path.read_bytes() for path in agent.rglob("*") if path.is_file()}
+    host.write(500, 500)
+    with host.runs():
+        until(lambda: stored() == set(range(1_000)))
+    # As a machine's snapshot does it: every file as it was, in the same places.
+    for path in [path for path in agent.rglob("*") if path.is_file()]:
+        path.unlink()
+    for path, content in kept.items():
+        path.write_bytes(content)
+    host.write(1_000, 500)
+    with host.runs():
+        until(lambda: stored() == set(range(1_500)), 40)
+        until(lambda: host.status()["unsent_records"] == 0)
+    epochs = [s for s in host.audit()["streams"] if s["agent"] == "host-10"]
+    assert len(epochs) == 2
+    assert not any(stream["missing"] for stream in epochs)

@@ -1,75 +1,24 @@
-"""The books on disk: folded once whatever happens, and made again from the journal."""
+"""The books on disk: folded once whatever happens, made again from the journal, read while they change."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 import sqlalchemy as sa
+from auditor_rig import EPOCH, SECOND, STREAM, FakeNotice, FakePosting, Platform
 
+from gapless.lake.catalog import Notice
 from gapless.ledger.audit import audit
 from gapless.ledger.ledger import Ledger
 from gapless.ledger.states import Allowances
-from gapless.log.disk import OsDisk
-from gapless.log.reader import LogReader
-from gapless.log.segments import LogWriter, Message
-from gapless.model.batch import BatchHeader
-from gapless.model.entry import BatchEntry, Kind
+from gapless.log.segments import Message
+from gapless.model.entry import Kind
 from gapless.model.errors import Unavailable
-from gapless.model.stream import EpochOpen, StreamKey
+from gapless.platform import auditor_store
+from gapless.platform.auditor_reader import BooksReader
 from gapless.platform.books import Bookkeeper, read_ledger
-
-SECOND = 1_000_000
-STREAM = StreamKey("contoso", "SigninLogs", "host-7", "entra")
-EPOCH = "1" * 32
-
-
-@dataclass
-class FakePosting:
-    id: int
-    first: int
-    next: int
-    until: int
-    account: str = "stored"
-    stream: str = STREAM.id
-    epoch: str = EPOCH
-
-
-class Platform:
-    """A real journal, and postings as a lake would give them."""
-
-    def __init__(self, root: Path) -> None:
-        self.directory = str(root / "ledger")
-        self.journal = LogWriter(OsDisk(), str(root / "journal"), segment_bytes_max=4096)
-        self.reader = LogReader(OsDisk(), str(root / "journal"))
-        self.postings: list[FakePosting] = []
-
-    def journaled(self, first: int, next_: int) -> None:
-        header = BatchHeader(
-            stream=STREAM,
-            opened=EpochOpen(EPOCH),
-            first=first,
-            next=next_,
-            digest="0" * 64,
-            raw_bytes=next_ - first,
-            read_from_us=SECOND,
-            read_to_us=SECOND,
-        )
-        self.journal.append(
-            [Message(Kind.BATCH, msgspec.json.encode(BatchEntry(header, SECOND)), b"payload")]
-        )
-        self.journal.sync()
-
-    def stored(self, first: int, next_: int) -> None:
-        self.postings.append(FakePosting(len(self.postings) + 1, first, next_, self.journal.end))
-
-    def after(self, id_: int, limit: int) -> list[FakePosting]:
-        return [posting for posting in self.postings if posting.id > id_][:limit]
-
-    def bookkeeper(self) -> Bookkeeper:
-        return Bookkeeper(self.directory, self.reader, self.after, postings_max=3)
 
 
 @pytest.fixture
@@ -82,8 +31,8 @@ def totals(ledger: Ledger) -> tuple[int, int, int]:
     return counts.journaled, counts.stored, counts.duplicates
 
 
-def drain(keeper: Bookkeeper) -> None:
-    while keeper.step(2 * SECOND):
+def drain(keeper: Bookkeeper, now_us: int = 2 * SECOND) -> None:
+    while keeper.step(now_us):
         pass
 
 
@@ -114,6 +63,26 @@ def test_books_that_were_thrown_away_are_made_again(platform: Platform) -> None:
     assert totals(again.ledger) == (50, 50, 0)
 
 
+@pytest.mark.parametrize("content", ["another format", "no database", "cut short"])
+def test_books_of_another_format_are_made_again_by_themselves(platform: Platform, content: str) -> None:
+    path = Path(platform.directory, auditor_store.FILE)
+    platform.journaled(0, 10)
+    if content == "another format":
+        keeper = platform.bookkeeper()
+        drain(keeper)
+        keeper.close()
+        engine = sa.create_engine(f"sqlite:///{path}")
+        with engine.begin() as connection:
+            connection.exec_driver_sql("update state set value = 1 where name = 'format'")
+        engine.dispose()
+    else:
+        path.parent.mkdir()
+        path.write_bytes(b"no database at all, but long enough to look like one" * 99 * (content[0] == "n"))
+    again = platform.bookkeeper()
+    drain(again)
+    assert totals(read_ledger(platform.directory)) == (10, 0, 0)
+
+
 def test_a_posting_waits_for_the_journal_entries_it_speaks_of(platform: Platform) -> None:
     keeper = platform.bookkeeper()
     platform.postings.append(FakePosting(1, 0, 10, until=10**6))
@@ -125,22 +94,42 @@ def test_a_posting_waits_for_the_journal_entries_it_speaks_of(platform: Platform
     assert totals(keeper.ledger) == (10, 10, 0)
 
 
+@pytest.mark.parametrize("broken", ["_keep_books", "_keep_findings", "_send", "read_state"])
 def test_what_could_not_be_kept_is_folded_again_once(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     keeper = platform.bookkeeper()
     platform.journaled(0, 10)
-    real = keeper._commit
+    platform.lost(20, 30)
 
     def fail(*args: object) -> None:
         raise sa.exc.OperationalError("commit", None, OSError("the disk is full"))
 
-    monkeypatch.setattr(keeper, "_commit", fail)
-    with pytest.raises(Unavailable):
-        keeper.step(2 * SECOND)
-    monkeypatch.setattr(keeper, "_commit", real)
+    with monkeypatch.context() as patched:
+        patched.setattr(auditor_store, broken, fail)
+        with pytest.raises(Unavailable):
+            keeper.step(2 * SECOND)
+        assert not keeper.caught_up
+    assert platform.outbox() == []
     drain(keeper)
+    assert keeper.caught_up
     assert totals(keeper.ledger) == (10, 0, 0), "no duplicates: it was folded once"
+    assert [finding.kind for finding in platform.outbox()] == ["loss_declared"]
+
+
+def test_a_lake_that_fails_half_way_makes_nothing_count_twice(platform: Platform) -> None:
+    keeper = platform.bookkeeper()
+    platform.journaled(0, 10)
+
+    def refuse(id_: int, limit: int) -> list[FakeNotice]:
+        raise OSError("gone")
+
+    platform.lake.notices_after = refuse  # type: ignore[method-assign]
+    with pytest.raises(OSError):
+        keeper.step(2 * SECOND)
+    del platform.lake.notices_after  # type: ignore[method-assign]
+    drain(keeper)
+    assert totals(keeper.ledger) == (10, 0, 0)
 
 
 def test_since_when_a_seq_is_suspect_outlives_a_restart(platform: Platform) -> None:
@@ -156,3 +145,192 @@ def test_since_when_a_seq_is_suspect_outlives_a_restart(platform: Platform) -> N
 def test_no_books_yet_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         read_ledger(str(tmp_path))
+    assert list(tmp_path.iterdir()) == [], "who only reads makes no file"
+
+
+def test_an_entry_that_says_nothing_known_is_told_of_and_passed_over(platform: Platform) -> None:
+    keeper = platform.bookkeeper()
+    for meta in (b"{}", b"\xff", msgspec.json.encode({"header": {}})):
+        platform.journal.append([Message(Kind.BATCH, meta, b"x")])
+    platform.journaled(0, 10)
+    drain(keeper)
+    assert totals(keeper.ledger) == (10, 0, 0)
+    assert [finding.kind for finding in platform.outbox()] == ["journal_damaged"] * 3
+
+
+# -- what the lake could not take in -----------------------------------------------------------------------
+
+
+def test_a_batch_whose_payload_is_damaged_is_declared_lost_once(platform: Platform) -> None:
+    keeper = platform.bookkeeper()
+    where = platform.journaled(0, 10, damaged=True)
+    platform.journaled(10, 20)
+    platform.stored(10, 20)
+    drain(keeper)
+    assert totals(keeper.ledger)[0] == 20, "the books do not look at payloads"
+    notice = Notice("damaged", "the journal is damaged", *where, STREAM.tenant, STREAM.table)
+    platform.lake.notices.append(FakeNotice(1, 5 * SECOND, notice))
+    drain(keeper)
+    (finding,) = platform.outbox()
+    assert (finding.kind, finding.tenant) == ("journal_damaged", "contoso")
+    (loss,) = platform.losses()
+    assert (loss.cause, loss.ranges, loss.epoch) == ("journal_corrupt", ((0, 10),), EPOCH)
+
+    platform.loss_entry(loss)
+    drain(keeper)
+    assert platform.losses() == [], "the journal has it"
+    counts = audit(keeper.ledger, 9 * SECOND, allowed=Allowances()).totals
+    assert (counts.lost, counts.pending, counts.stored) == (10, 0, 10)
+    platform.lake.notices.append(FakeNotice(2, 6 * SECOND, notice))
+    drain(keeper)
+    assert platform.losses() == [], "a lake made anew says the same again"
+    keeper.close()
+    Path(platform.directory, auditor_store.FILE).unlink()
+    again = platform.bookkeeper()
+    drain(again)
+    assert platform.losses() == [], "known from the journal before the notice is read"
+
+    platform.journaled(0, 10)  # another copy of the batch, which reverses the loss
+    platform.stored(0, 10)
+    drain(again)
+    counts = audit(again.ledger, 9 * SECOND, allowed=Allowances()).totals
+    assert (counts.lost, counts.pending, counts.stored) == (0, 0, 20)
+
+
+def test_a_loss_does_not_take_what_another_copy_had_stored_or_will(platform: Platform) -> None:
+    keeper = platform.bookkeeper()
+    where = platform.journaled(0, 10, damaged=True)
+    platform.journaled(0, 10)
+    drain(keeper)
+    platform.lake.notices.append(FakeNotice(1, 5 * SECOND, Notice("damaged", "damaged", *where)))
+    drain(keeper)
+    (loss,) = platform.losses()
+    platform.loss_entry(loss)
+    drain(keeper)
+    platform.stored(0, 10)
+    drain(keeper)
+    counts = audit(keeper.ledger, 9 * SECOND, allowed=Allowances()).totals
+    assert (counts.lost, counts.stored) == (0, 10)
+    assert keeper.ledger.streams[STREAM.id].epochs[EPOCH].balance() == []
+    assert {finding.kind for finding in platform.outbox()} == {"journal_damaged", "loss_declared"}
+
+
+def test_damage_whose_seqs_cannot_be_named_is_a_finding_and_a_gap(platform: Platform) -> None:
+    keeper = platform.bookkeeper()
+    where = platform.journaled(0, 10, damaged=True, header=True)
+    platform.journaled(10, 20)
+    platform.lake.notices.append(FakeNotice(1, 5 * SECOND, Notice("damaged", "damaged", *where)))
+    drain(keeper)
+    drain(keeper, 8 * SECOND)
+    assert {finding.kind for finding in platform.outbox()} == {"journal_damaged", "gap"}
+    assert platform.losses() == []
+    report = audit(keeper.ledger, 9 * SECOND, allowed=Allowances())
+    assert [(gap.first, gap.next) for gap in report.streams[0].epochs[0].gaps] == [(0, 10)]
+
+
+@pytest.mark.parametrize(
+    ("notice", "finding"),
+    [("batch_quarantined", "batch_quarantined"), ("not_compacted", "lake_damaged"), ("new", "lake_damaged")],
+)
+def test_other_notices_are_findings_that_are_told_once(platform: Platform, notice: str, finding: str) -> None:
+    keeper = platform.bookkeeper()
+    for id_ in (1, 2):  # a lake made anew says the same again
+        said = Notice(notice, "its words", tenant="contoso", table="SigninLogs")
+        platform.lake.notices.append(FakeNotice(id_, 5 * SECOND, said))
+        drain(keeper)
+    (told,) = platform.outbox()
+    assert (told.kind, told.tenant, told.text) == (finding, "contoso", "contoso/SigninLogs: its words")
+
+
+# -- readers -----------------------------------------------------------------------------------------------
+
+
+def test_a_reader_reads_only_what_changed_and_its_answers_do_not_change(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[bytes] = []
+    decode = auditor_store.decode_stream
+    monkeypatch.setattr(auditor_store, "decode_stream", lambda book: decoded.append(book) or decode(book))
+    keeper = platform.bookkeeper()
+    for agent in ("a", "b", "c"):
+        platform.journaled(0, 10, agent=agent)
+    drain(keeper)
+    decoded.clear()
+    reader = BooksReader(platform.directory)
+    before = reader.books()
+    assert len(before.ledger.streams) == len(decoded) == 3
+    assert before.audited_us == 2 * SECOND
+    platform.journaled(10, 20, agent="b")
+    drain(keeper, 3 * SECOND)
+    decoded.clear()
+    after = reader.books()
+    assert len(decoded) == 1 and after.audited_us == 3 * SECOND
+    assert totals(before.ledger) == (30, 0, 0) and totals(after.ledger) == (40, 0, 0)
+    assert reader.books().ledger is after.ledger
+    reader.close()
+
+
+def test_a_reader_notices_books_that_were_made_anew(platform: Platform) -> None:
+    keeper = platform.bookkeeper()
+    platform.journaled(0, 10)
+    drain(keeper)
+    reader = BooksReader(platform.directory)
+    assert totals(reader.books().ledger) == (10, 0, 0)
+    keeper.close()
+    for path in Path(platform.directory).iterdir():
+        path.unlink()
+    with pytest.raises(Unavailable):
+        reader.books()
+    platform.journaled(10, 20, agent="other")
+    again = platform.bookkeeper()
+    drain(again)
+    assert totals(reader.books().ledger) == (20, 0, 0)
+    reader.close()
+
+
+# -- the auditor's heartbeat -------------------------------------------------------------------------------
+
+
+def test_books_that_nobody_brings_up_to_date_prove_nothing(platform: Platform) -> None:
+    platform.journaled(0, 10)
+    platform.stored(0, 10)
+    keeper = platform.bookkeeper()
+    drain(keeper)
+    reader = BooksReader(platform.directory)
+    books = reader.books()
+    window = {"allowed": Allowances(), "from_us": 0, "to_us": 0, "audited_us": books.audited_us}
+    verdicts = {
+        now: audit(books.ledger, now * SECOND, **window).verdict  # type: ignore[arg-type]
+        for now in (3, 12, 13, 10_000, 1)
+    }
+    assert verdicts == {3: "complete", 12: "complete", 13: "unknown", 10_000: "unknown", 1: "complete"}
+    ahead = audit(books.ledger, 3 * SECOND, **{**window, "audited_us": 60 * SECOND})  # type: ignore[arg-type]
+    assert ahead.verdict == "unknown", "the clock was set back"
+    stale = audit(books.ledger, 60 * SECOND, **window)  # type: ignore[arg-type]
+    assert "brought up to date 58 s ago" in stale.reasons[0]
+    drain(keeper, 60 * SECOND)
+    assert reader.books().audited_us == 60 * SECOND, "also when nothing changed"
+    reader.close()
+
+
+def test_books_behind_the_journal_are_not_audited(platform: Platform) -> None:
+    for first in range(0, 50, 10):
+        platform.journaled(first, first + 10)
+    keeper = platform.bookkeeper(entries_bytes_max=1)
+    reader = BooksReader(platform.directory)
+    for _ in range(4):
+        assert keeper.step(2 * SECOND) == 1 and not keeper.caught_up
+        assert reader.books().audited_us == 0
+    assert keeper.step(2 * SECOND) == 1 and keeper.caught_up
+    assert reader.books().audited_us == 2 * SECOND
+    reader.close()
+
+
+def test_books_ahead_of_the_journal_are_not_audited(platform: Platform) -> None:
+    platform.journaled(0, 10)
+    keeper = platform.bookkeeper()
+    drain(keeper)
+    platform.reader.durable = lambda: 0  # type: ignore[method-assign]
+    keeper.step(9 * SECOND)
+    assert not keeper.caught_up
+    assert BooksReader(platform.directory).books().audited_us == 2 * SECOND

@@ -88,7 +88,6 @@ class Files:
         self._random = random
         self._written = [0] * FILES
         self._in_file = [0] * FILES
-        self._rest = [b""] * FILES
 
     def write_some(self) -> int:
         """Append to one file; return how many records are begun in all."""
@@ -99,14 +98,14 @@ class Files:
         lines = b"".join(
             b'{"file":%d,"n":%d,"pad":"%s"}\n' % (at, n, PAD.encode()) for n in range(first, first + count)
         )
-        data = self._rest[at] + lines
-        cut = len(data) if left == count else self._random.randint(0, len(data))
-        self._rest[at] = data[cut:]
-        with self._path(at).open("ab") as file:
-            file.write(data[:cut])
+        cut = self._random.randint(0, len(lines))
+        with self._path(at).open("ab", buffering=0) as file:
+            file.write(lines[:cut])
+            time.sleep(0.001)  # somebody may read what ends in the middle of a line
+            file.write(lines[cut:])
         self._written[at] += count
         self._in_file[at] += count
-        if self._in_file[at] >= LINES_PER_FILE_MAX and not self._rest[at]:
+        if self._in_file[at] >= LINES_PER_FILE_MAX:
             self._rotate(at)
         return sum(self._written)
 

@@ -112,8 +112,11 @@ class _Claiming:
             answer = self._send(config, signed)
             self._fence(config, answer.fenced)
             claimant.accepted(answer.losses)
-        except (GaplessError, OSError, http.client.HTTPException) as error:
-            self.say(str(error) or type(error).__name__)
+        except GaplessError as error:
+            self.say(str(error))
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            self.say(f"claims are not answered ({reason}): they are said again, and records are sent on")
         else:
             self.say("")
 
@@ -145,7 +148,7 @@ class _Claiming:
     def _send(self, config: AgentConfig, signed: Signed) -> _Answer:
         """Raises GaplessError, OSError or HTTPException; the next attempt goes to the next URL then."""
         timeout_s = max(2.0, config.agent.claim_interval_s)
-        token = Path(config.gateway.token_file).read_text("utf-8").strip()
+        token = _token(config.gateway.token_file)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
             if self._connection is None:
@@ -183,6 +186,13 @@ class _Claiming:
         if key is None or len(key) != 32:
             raise Corrupt(f"{agent_key_path(directory)} is not a key of 32 bytes: restore it, or remove it")
         return Signer(key)
+
+
+def _token(path: str) -> str:
+    try:
+        return Path(path).read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        raise Misconfigured([f"{path} cannot be read ({error}): name another gateway.token_file"]) from error
 
 
 def _cursors(view: SpoolView, stream: StreamKey) -> tuple[FileCursor, ...]:

@@ -74,6 +74,7 @@ class Collector:
         self._mint = mint
         self._sources: dict[StreamKey, Source] = {}
         self._order = list(self._factories)
+        self._compressor = zstandard.ZstdCompressor(level=1, write_content_size=True)
 
     def tick(self, now_us: int, acks: Acks) -> Tick:
         """Free what has receipts, read what there is room for, commit once."""
@@ -102,7 +103,9 @@ class Collector:
         budget = min(room, self._settings.tick_bytes_max)
         records = raw_bytes = 0
         for stream, source in sources:
-            intake = _Intake(self._spool, stream, self._settings.batch_bytes_max, now_us, self._mint)
+            intake = _Intake(
+                self._spool, stream, self._settings.batch_bytes_max, now_us, self._mint, self._compressor
+            )
             for event in source.read(now_us, max(0, budget - raw_bytes)):
                 intake.take(event)
             intake.flush()
@@ -124,14 +127,20 @@ class _Intake:
     """One stream's events of one tick, cut into batches."""
 
     def __init__(
-        self, spool: Spool, stream: StreamKey, batch_bytes_max: int, now_us: int, mint: Callable[[], str]
+        self,
+        spool: Spool,
+        stream: StreamKey,
+        batch_bytes_max: int,
+        now_us: int,
+        mint: Callable[[], str],
+        compressor: zstandard.ZstdCompressor,
     ) -> None:
         self._spool = spool
         self._stream = stream
         self._batch_bytes_max = batch_bytes_max
         self._now_us = now_us
         self._mint = mint
-        self._compressor = zstandard.ZstdCompressor(level=1, write_content_size=True)
+        self._compressor = compressor
         self.records = 0
         self.raw_bytes = 0
         self._clear()

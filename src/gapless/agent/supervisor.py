@@ -28,13 +28,13 @@ from gapless.agent.layout import agent_key_path, config_path, restarts_path, sta
 from gapless.agent.reload import ConfigFile
 from gapless.agent.status import ChildStatus, Running, write_status
 from gapless.agent.upload import upload
-from gapless.agent.watchdog import Backoff, Watch
 from gapless.agent.work import Work
 from gapless.log.disk import OsDisk, read_small, write_atomically
 from gapless.log.lock import DirectoryLock
 from gapless.model.claim import Restart
 from gapless.model.errors import Misconfigured, Unavailable
 from gapless.model.signing import Signer
+from gapless.watchdog import Backoff, Watch
 
 _log = structlog.get_logger("gapless.agent")
 

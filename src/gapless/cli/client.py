@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -15,6 +16,7 @@ from gapless.platform.layout import admin_token_path, url_path
 
 URL_DEFAULT = "http://127.0.0.1:8420"
 _REQUEST_S_MAX = 60.0
+_ANSWER_BYTES_MAX = 1 << 28
 
 T = TypeVar("T")
 
@@ -62,31 +64,42 @@ class Client:
     def _request(self, method: str, path: str, body: bytes | None, media_type: str, answer: type[T]) -> T:
         """Raises Refused, Busy or Unavailable with the platform's own words, or because none came."""
         headers = self._headers if body is None else {**self._headers, "Content-Type": media_type}
+        answered = False
         try:
             self._connection.request(method, path, body, headers)
             response = self._connection.getresponse()
-            data = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
+            data = response.read(_ANSWER_BYTES_MAX + 1)
+            answered = len(data) <= _ANSWER_BYTES_MAX
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
             raise Unavailable(
                 f"no answer from {self._url} ({_reason(error)}): start it with `gapless up`, or name "
                 "another --url"
             ) from error
+        finally:
+            if not answered:  # half a request or answer is on the connection: the next one needs another
+                self._connection.close()
         if response.status >= 400:
             raise _error(response, data)
+        if not answered:
+            raise Refused(f"the answer is larger than {_ANSWER_BYTES_MAX} bytes: ask for less")
         try:
             return msgspec.json.decode(data, type=answer)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise Refused(f"what {self._url} answers is not Gapless ({error}): name another --url") from error
 
 
 def connect(data: str, url: str | None, token: str | None) -> Client:
     """A client of the platform that was named, or of the one in the data directory ``data``.
 
-    Raises Misconfigured when there is no token anywhere.
+    The token in ``data`` is for the platform there: it goes to no other host. Raises Misconfigured when there
+    is no token to send.
     """
-    url = url or _stored(url_path(data)) or URL_DEFAULT
-    token = token or _stored(admin_token_path(data))
+    own_url = _stored(url_path(data)) or URL_DEFAULT
+    url = url or own_url
+    if not token:
+        if url != own_url and not _on_this_machine(url):
+            raise Misconfigured([f"no token for {url}: give --token or GAPLESS_TOKEN"])
+        token = _stored(admin_token_path(data))
     if not token:
         raise Misconfigured(
             [f"no token: give --token or GAPLESS_TOKEN, or --data of a platform here ({data} has none)"]
@@ -95,22 +108,50 @@ def connect(data: str, url: str | None, token: str | None) -> Client:
 
 
 def _stored(path: str) -> str | None:
+    """What a small file of the platform says; None where there is none."""
     try:
-        return Path(path).read_text("utf-8").strip()
-    except OSError:
+        return Path(path).read_text("ascii").strip()
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise Misconfigured(
+            [f"{path} cannot be read ({reason}): become its owner, or give --url and --token elsewhere"]
+        ) from error
+
+
+def _on_this_machine(url: str) -> bool:
+    host = _parts(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _connection(url: str, timeout_s: float) -> http.client.HTTPConnection:
+    parts = _parts(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    try:
+        return kind(parts.hostname or "", parts.port, timeout=timeout_s)
+    except http.client.InvalidURL as error:
+        raise _no_url(url) from error
+
+
+def _parts(url: str) -> SplitResult:
+    """Raises Misconfigured for what is not scheme, host and port alone."""
     try:
         parts = urlsplit(url)
-        port = parts.port
+        port_is_one = parts.port != 0
     except ValueError as error:
-        raise Misconfigured([f"--url {url} is not one: write for example {URL_DEFAULT}"]) from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
-        raise Misconfigured([f"--url {url} is not one: write for example {URL_DEFAULT}"])
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname, port, timeout=timeout_s)
+        raise _no_url(url) from error
+    more = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_one or any(more):
+        raise _no_url(url)
+    return parts
+
+
+def _no_url(url: str) -> Misconfigured:
+    return Misconfigured([f"--url {url} is not one: write for example {URL_DEFAULT}"])
 
 
 def _error(response: http.client.HTTPResponse, data: bytes) -> GaplessError:

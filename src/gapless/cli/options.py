@@ -8,11 +8,31 @@ from typing import Annotated
 import typer
 
 from gapless.model.errors import Refused
+from gapless.model.stream import check_name
 
 DATA_DEFAULT = "gapless-data"
 
+
+def group(help_: str) -> typer.Typer:
+    """A command that has commands of its own."""
+    return typer.Typer(help=help_, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+def _directory(data: str) -> str:
+    if not data:
+        raise Refused("--data is empty: name a directory")
+    return data
+
+
 Data = Annotated[
-    str, typer.Option("--data", envvar="GAPLESS_DATA", metavar="DIR", help="The platform's data directory.")
+    str,
+    typer.Option(
+        "--data",
+        envvar="GAPLESS_DATA",
+        metavar="DIR",
+        help="The platform's data directory.",
+        callback=_directory,
+    ),
 ]
 Url = Annotated[
     str | None,
@@ -22,7 +42,27 @@ Token = Annotated[
     str | None,
     typer.Option("--token", envvar="GAPLESS_TOKEN", help="Who asks. Default: DIR/admin.token."),
 ]
-Tenant = Annotated[str, typer.Option("--tenant", help="Whose records they are.")]
+
+
+def _named(tenant: str | None) -> str | None:
+    return tenant if tenant is None else check_name("tenant", tenant)
+
+
+Tenant = Annotated[str, typer.Option("--tenant", help="Whose records they are.", callback=_named)]
+TenantOrAll = Annotated[
+    str | None,
+    typer.Option("--tenant", help="Left out: every tenant, for operators.", callback=_named),
+]
+From = Annotated[str | None, typer.Option("--from", metavar="TIME", help="ISO 8601; inclusive.")]
+To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="ISO 8601; exclusive.")]
+
+
+def window_us(from_: str | None, to: str | None) -> tuple[int | None, int | None]:
+    """The window that ``--from`` and ``--to`` give. Raises Refused for one that holds no time at all."""
+    from_us, to_us = time_us("--from", from_), time_us("--to", to)
+    if from_us is not None and to_us is not None and from_us >= to_us:
+        raise Refused("the window is empty: give a --from that is before --to")
+    return from_us, to_us
 
 
 def time_us(option: str, text: str | None) -> int | None:

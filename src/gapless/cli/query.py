@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from gapless.cli.client import connect
-from gapless.cli.options import DATA_DEFAULT, Data, Tenant, Token, Url, time_us
+from gapless.cli.options import DATA_DEFAULT, Data, From, Tenant, To, Token, Url, window_us
+from gapless.cli.output import draw, fields, say, terminal_columns, write
 from gapless.platform.completeness import Completeness
 from gapless.platform.queries import QueryAnswer, QueryBody
 from gapless.query.render import csv_text, json_fields, ndjson, table
@@ -21,8 +24,8 @@ def query(
     text: Annotated[str, typer.Argument(help="The query.")],
     tenant: Tenant,
     language: Annotated[Literal["kql", "sql"], typer.Option(help="What the text is written in.")] = "sql",
-    from_: Annotated[str | None, typer.Option("--from", metavar="TIME", help="ISO 8601; inclusive.")] = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="ISO 8601; exclusive.")] = None,
+    from_: From = None,
+    to: To = None,
     format_: Annotated[
         Literal["table", "json", "csv", "ndjson"], typer.Option("--format", help="How to print the rows.")
     ] = "table",
@@ -31,16 +34,12 @@ def query(
     token: Token = None,
 ) -> None:
     """Ask a tenant's tables; the answer says whether the window it looked at is complete."""
-    asked = QueryBody(
-        tenant=tenant,
-        text=text,
-        language=language,
-        from_us=time_us("--from", from_),
-        to_us=time_us("--to", to),
-    )
+    from_us, to_us = window_us(from_, to)
+    asked = QueryBody(tenant=tenant, text=text, language=language, from_us=from_us, to_us=to_us)
     with connect(data, url, token) as client:
         answer = client.post("/v1/query", asked, QueryAnswer)
     _print(answer, format_)
+    say(_words(answer.completeness, answer.truncated))
 
 
 def _print(answer: QueryAnswer, format_: str) -> None:
@@ -53,17 +52,26 @@ def _print(answer: QueryAnswer, format_: str) -> None:
     )
     match format_:
         case "table":
-            Console(soft_wrap=not sys.stdout.isatty()).print(table(result))
+            draw(*_fitting(table(result)))
         case "csv":
-            sys.stdout.buffer.write(csv_text(result).encode())
+            write(csv_text(result).encode())
         case "ndjson":
-            sys.stdout.buffer.write(ndjson(result))
+            write(ndjson(result))
         case _:
             more = {"truncated": answer.truncated, "completeness": answer.completeness}
-            sys.stdout.buffer.write(msgspec.json.encode({**json_fields(result), **more}) + b"\n")
-    sys.stdout.flush()
-    for words in _words(answer.completeness, answer.truncated):
-        print(words, file=sys.stderr)
+            write(msgspec.json.encode({**json_fields(result), **more}) + b"\n")
+
+
+def _fitting(drawn: Table) -> Iterator[RenderableType]:
+    """``drawn``; where it is wider than the terminal, a list of each row's columns instead."""
+    width = terminal_columns()
+    if Console(width=width + 1).measure(drawn).maximum <= width:
+        yield drawn
+        return
+    names = [str(column.header) for column in drawn.columns]
+    for number, cells in enumerate(zip(*(column.cells for column in drawn.columns), strict=True), 1):
+        yield f"-- row {number}"
+        yield from fields(zip(names, (cell for cell in cells if isinstance(cell, Text)), strict=True))
 
 
 def _words(complete: Completeness, truncated: bool) -> list[str]:

@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, BinaryIO, TypeVar
 from uuid import uuid4
@@ -17,14 +17,15 @@ import typer
 from gapless.cli.batches import Batch, batches
 from gapless.cli.client import Client, connect
 from gapless.cli.options import DATA_DEFAULT, Data, Tenant, Token, Url
+from gapless.cli.output import say
 from gapless.gateway.answers import Result
 from gapless.gateway.claims import ClaimsAnswer
 from gapless.gateway.routes import BatchResults, Keys
 from gapless.model.claim import ClaimSet, StreamClaim
-from gapless.model.errors import Busy, Corrupt, GaplessError, Refused, Unavailable
+from gapless.model.errors import Busy, Corrupt, GaplessError, Misconfigured, Refused, Unavailable
 from gapless.model.receipt import Receipt
-from gapless.model.signing import Signer, verify
-from gapless.model.stream import EpochOpen, StreamKey, check_name
+from gapless.model.signing import Signed, Signer, verify
+from gapless.model.stream import EpochOpen, StreamKey
 from gapless.model.tables import table_schema
 
 T = TypeVar("T")
@@ -50,21 +51,27 @@ def send(
     Whatever was not sent is not lost: the file still holds it. To send a file again stores it again.
     """
     table_schema(table)
+    if not timeout_s > 0:
+        raise Refused(f"--timeout-s {timeout_s:g} is no time: give seconds above 0")
     epoch = uuid4().hex
     # Each run is an agent of its own: its counter begins at 0, its key is new, and it ends with it.
     agent = f"send-{_name(socket.gethostname())[:80]}-{epoch[:12]}"
-    stream = StreamKey(check_name("tenant", tenant), table, agent, source or _source(file)).check()
+    stream = StreamKey(tenant, table, agent, source or _source(file)).check()
     with connect(data, url, token) as client, _opened(file) as records:
         sender = _Sender(client, timeout_s)
         opened = EpochOpen(epoch)
         try:
             for batch in batches(records, stream, opened):
                 sender.send(batch)
-        except GaplessError as error:
-            kind = Unavailable if isinstance(error, Busy) else type(error)
-            raise kind(f"{error} ({sender.next} records have their receipts, no other has)") from error
+        except (GaplessError, OSError) as error:
+            sender.abandon(stream, opened)
+            raise _with_count(error, sender.next) from error
+        except KeyboardInterrupt:
+            say([f"{sender.next} records have their receipts, no other has"])
+            sender.abandon(stream, opened)
+            raise
         sender.close(stream, opened)
-    print(f"{sender.next} records have their receipts", file=sys.stderr)
+    say([f"{sender.next} records have their receipts"])
 
 
 class _Sender:
@@ -87,13 +94,22 @@ class _Sender:
 
     def close(self, stream: StreamKey, opened: EpochOpen) -> None:
         """Claim that the epoch ends here, so that the books can say that nothing of it is missing."""
+        signed = self._end(stream, opened)
+        self._patiently(lambda: self._client.post("/v1/claims", signed, ClaimsAnswer))
+
+    def abandon(self, stream: StreamKey, opened: EpochOpen) -> None:
+        """Claim the same after a failure, if the platform is there: what was never sent has no seq, and who
+        waited for more of this epoch would wait for ever."""
+        with suppress(GaplessError):
+            self._client.post("/v1/claims", self._end(stream, opened), ClaimsAnswer)
+
+    def _end(self, stream: StreamKey, opened: EpochOpen) -> Signed:
         now_us = time.time_ns() // 1000
         claim = StreamClaim(stream=stream, opened=opened, next=self.next, reader_us=now_us, closed=True)
         claims = ClaimSet(
             agent=stream.agent, n=0, prev="", at_us=now_us, interval_s=_CLAIM_INTERVAL_S, streams=(claim,)
         )
-        signed = Signer(Signer.new_private_key()).sign(claims)
-        self._patiently(lambda: self._client.post("/v1/claims", signed, ClaimsAnswer))
+        return Signer(Signer.new_private_key()).sign(claims)
 
     def _receipt(self, batch: Batch) -> Receipt:
         results = self._client.post_bytes("/v1/batches", batch.body, BatchResults).results
@@ -125,8 +141,24 @@ class _Sender:
                 pause_s = min(pause_s * 2, _PAUSE_S_MAX)
 
 
+def _with_count(error: GaplessError | OSError, received: int) -> GaplessError:
+    """``error`` as its kind of failure, with how far the records came."""
+    count = f"({received} records have their receipts, no other has)"
+    match error:
+        case OSError():
+            return Unavailable(f"the file cannot be read on ({error.strerror}): mend it, then retry {count}")
+        case Busy():
+            return Unavailable(f"{error} {count}")
+        case Misconfigured():
+            return Misconfigured([*error.faults, count])
+        case _:
+            return type(error)(f"{error} {count}")
+
+
 def _opened(file: str) -> AbstractContextManager[BinaryIO]:
     if file == "-":
+        if sys.stdin is None:
+            raise Refused("standard input is closed: name a file, or give it something to read")
         return nullcontext(sys.stdin.buffer)
     return Path(file).open("rb")
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import islice
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from gapless.cli.options import time_us
+from gapless.cli.options import group, time_us
+from gapless.cli.output import draw, write
 from gapless.model.errors import Refused
 from gapless.services.catalogue import services
 from gapless.services.generate import generate as generated
 
-app = typer.Typer(no_args_is_help=True)
+app = group("The services whose logs Gapless knows.")
 
 _LINES_AT_ONCE = 1000
 
@@ -26,7 +25,7 @@ def list_() -> None:
     drawn = Table("SERVICE", "TITLE", "TABLES", show_edge=False, pad_edge=False)
     for service in services():
         drawn.add_row(service.name, service.title, "\n".join(service.tables))
-    Console(width=None if sys.stdout.isatty() else 120).print(drawn)
+    draw(drawn)
 
 
 @app.command("generate")
@@ -51,5 +50,5 @@ def generate(
     )
     lines = (line + b"\n" for _, line in mixed)
     while piece := b"".join(islice(lines, _LINES_AT_ONCE)):
-        sys.stdout.buffer.write(piece)
-    sys.stdout.buffer.flush()
+        if not write(piece):
+            return

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import typer
 
 from gapless.cli.client import connect
-from gapless.cli.options import DATA_DEFAULT, Data, Tenant, Token, Url
+from gapless.cli.options import DATA_DEFAULT, Data, Token, Url, group
+from gapless.cli.output import write
 
-app = typer.Typer(no_args_is_help=True)
+app = group("Tokens: who may do what.")
 
 
 class _NewToken(msgspec.Struct):
@@ -24,8 +25,8 @@ def tokens() -> None:
 
 @app.command("create")
 def create(
-    tenant: Tenant,
-    scope: Annotated[str, typer.Option(help="ingest, read or admin.")],
+    tenant: Annotated[str, typer.Option(help="Whose records it is for; '*' for an operator's, scope admin.")],
+    scope: Annotated[Literal["ingest", "read", "admin"], typer.Option(help="What it may do.")],
     table: Annotated[
         list[str] | None, typer.Option(help="Only for this table; may be given several times.")
     ] = None,
@@ -36,4 +37,5 @@ def create(
     """Make a token and print it alone; it is never shown again."""
     with connect(data, url, token) as client:
         wanted = {"tenant": tenant, "scope": scope, "tables": table or []}
-        print(client.post("/v1/tokens", wanted, _NewToken).token)
+        made = client.post("/v1/tokens", wanted, _NewToken)
+    write(f"{made.token}\n".encode())

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from gapless.cli.options import DATA_DEFAULT, Data
+from gapless.cli.output import write
 from gapless.platform import logs
+from gapless.platform.children import STALLED_S
 from gapless.platform.up import UpSettings, run
 
 
@@ -21,11 +23,17 @@ def up(
     ] = False,
     tls_cert: Annotated[str | None, typer.Option(metavar="FILE", help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[str | None, typer.Option(metavar="FILE", help="Private key, PEM.")] = None,
+    stalled_s: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", help="A process that finishes no step of its work for so long is replaced."
+        ),
+    ] = STALLED_S,
 ) -> None:
     """Start the platform; it prints "ready" and its URL once it serves, and runs until it is stopped."""
     logs.configure()
-    run(UpSettings(data, listen, insecure, tls_cert, tls_key), _announce)
+    run(UpSettings(data, listen, insecure, tls_cert, tls_key, stalled_s), _announce)
 
 
 def _announce(url: str) -> None:
-    print(f"ready {url}", flush=True)
+    write(f"ready {url}\n".encode())

@@ -25,8 +25,9 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     header_bytes_max: int = 256 << 10
     #: What one batch may decompress to; more and the batch is refused.
     raw_bytes_max: int = 64 << 20
-    #: Requests of POST /v1/batches at once, and their bodies together. Over either: 429.
+    #: Requests of POST /v1/batches at once. Over it: 429.
     requests_in_flight_max: int = 256
+    #: The bodies of those requests together. Over it: 429.
     bytes_in_flight_max: int = 256 << 20
     #: Batches being journaled at once. Over it they are answered "busy", or 429 if all of them are.
     batches_in_flight_max: int = 4096

@@ -23,7 +23,7 @@ class Fault(IntEnum):
     NONE = 0
     EMPTY = 1  #: nothing, or only blanks and control bytes
     TOO_LONG = 2  #: more than ``record_bytes_max``
-    NOT_UTF8 = 3
+    NOT_UTF8 = 3  #: holds bytes that are not UTF-8
     TOO_DEEP = 4  #: nested deeper than ``nesting_max``
     NOT_OBJECT = 5  #: does not begin with {
     INVALID_JSON = 6  #: begins with {, but RFC 8259 refuses it (a lone surrogate escape counts as that)
@@ -40,7 +40,7 @@ class DecodeLimits:
     """Bounds of what is decoded; a record over one of them is quarantined, never an error."""
 
     record_bytes_max: int = 8 * 1024 * 1024 + 4096  #: an agent's longest line, and what it may add to one
-    nesting_max: int = 64
+    nesting_max: int = 64  #: objects and arrays inside one another, the record itself counted
     time_generated_min_us: int = 946_684_800_000_000  #: 2000-01-01; an older TimeGenerated is not believed
     time_generated_max_us: int = 4_102_444_800_000_000  #: 2100-01-01, exclusive
 

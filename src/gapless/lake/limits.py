@@ -35,7 +35,7 @@ class CompactionLimits:
 
     fresh_files_max: int = 16  #: files of one size that a day may have before they are compacted
     input_bytes_max: int = 16 * _MIB  #: read for one new file; a file of half of it is full
-    row_group_rows: int = 20_000
+    row_group_rows: int = 20_000  #: rows of one row group of a Parquet file
     memory_bytes_max: int = 512 * _MIB  #: beyond it sorting goes to disk
     settle_s: int = 3600  #: a day is settled when it got no file for so long
     look_s: int = 10  #: a day that got files is looked at so often

@@ -15,7 +15,7 @@ import msgspec
 
 from gapless.ledger.book import EpochBook, Gap
 from gapless.ledger.ledger import Ledger, StreamBook
-from gapless.ledger.states import Allowances, State, ended, silent, state_of
+from gapless.ledger.states import Allowances, State, ended, silent_agents, state_of
 from gapless.model.claim import Loss
 
 Verdict = Literal["complete", "incomplete", "unknown"]
@@ -95,14 +95,16 @@ def audit(
     table: str | None = None,
     from_us: int | None = None,
     to_us: int | None = None,
+    audited_us: int | None = None,
     allowed: Allowances,
 ) -> Audit:
-    """Judge the window ``[from_us, to_us)`` of a tenant and table (None: all of them).
+    """Judge the window ``[from_us, to_us)`` of a tenant and table (None: all of them). Changes nothing.
 
     The end of the window is taken back by ``allowed.settle_s``: what is younger is on its way. A stream
-    that has ended is awaited to its end.
+    that has ended is awaited to its end. ``audited_us`` is when the books were last brought up to date
+    (None: they are now); if that is too long ago, the verdict is unknown, whatever they say.
     """
-    quiet_agents = _silent_agents(ledger, now_us, allowed)
+    quiet_agents = silent_agents(ledger, now_us, allowed)
     streams = [
         _stream_report(stream_id, stream, quiet_agents, now_us, allowed)
         for stream_id, stream in ledger.books(tenant, table)
@@ -120,18 +122,24 @@ def audit(
     for report in streams:
         _judge_losses(report, window_from, losses_to, incomplete, unknown)
         _judge_reach(report, window_to, to_us is None, unknown)
+    stale = [] if audited_us is None else _staleness(audited_us, now_us, allowed)
     verdict: Verdict = "incomplete" if incomplete else "unknown" if unknown else "complete"
+    if stale:
+        verdict = "unknown"
     through = min((report.watermark_us for report in streams), default=0)
-    return Audit(now_us, verdict, min(through, now_us), totals, tuple(streams), (*incomplete, *unknown))
+    return Audit(
+        now_us, verdict, min(through, now_us), totals, tuple(streams), (*stale, *incomplete, *unknown)
+    )
 
 
-def _silent_agents(ledger: Ledger, now_us: int, allowed: Allowances) -> set[tuple[str, str]]:
-    speaking = {
-        (stream.key.tenant, stream.key.agent)
-        for stream in ledger.streams.values()
-        if not silent(stream, now_us, allowed)
-    }
-    return {(s.key.tenant, s.key.agent) for s in ledger.streams.values()} - speaking
+def _staleness(audited_us: int, now_us: int, allowed: Allowances) -> list[str]:
+    """Books dated ahead of now, after a clock that was set back, are as good as old ones."""
+    if abs(now_us - audited_us) <= allowed.audited_s * 1e6:
+        return []
+    if not audited_us:
+        return ["the books have not caught up with the journal yet, so they prove nothing of now"]
+    age = f"{abs(now_us - audited_us) / 1e6:.0f} s {'ago' if now_us > audited_us else 'ahead of this clock'}"
+    return [f"the books were last brought up to date {age}: see to the platform's ledger process"]
 
 
 def _stream_report(
@@ -142,7 +150,6 @@ def _stream_report(
     reach, watermark = now_us, now_us
     epochs = []
     for epoch, book in stream.epochs.items():
-        book.review(now_us)
         gaps = book.gaps(now_us, lag_us)
         unclosed = epoch != stream.current and book.closed_next is None
         if not book.finished:
@@ -150,7 +157,7 @@ def _stream_report(
         if not unclosed and not (book.closed_next is not None and _known_to_end(book, gaps)):
             reach = min(reach, book.reach_us(gaps))
         reports = tuple(
-            GapReport(gap.first, gap.next, gap.not_before_us, gap.not_after_us, _edge(book, gap))
+            GapReport(gap.first, gap.next, gap.not_before_us, gap.not_after_us, book.edge(gap))
             for gap in gaps
         )
         counts = _counts(book, gaps)
@@ -180,22 +187,11 @@ def _counts(book: EpochBook, gaps: list[Gap]) -> Counts:
     )
 
 
-def _edge(book: EpochBook, gap: Gap) -> str:
-    if book.refused.overlap(gap.first, gap.next):
-        return "refused by the gateway"
-    return "spool to journal" if gap.next <= book.claimed_next else "before the spool"
-
-
-def _name(report: StreamReport) -> str:
-    key = report.book.key
-    return f"{key.tenant}/{key.table} from {key.agent}/{key.source}"
-
-
 def _judge_losses(
     report: StreamReport, from_us: int, to_us: int, incomplete: list[str], unknown: list[str]
 ) -> None:
     """What is known to be missing, or may be, within the window."""
-    name = _name(report)
+    name = report.book.name
     for epoch in report.epochs:
         for gap in epoch.gaps:
             if _overlaps(gap.not_before_us, gap.not_after_us, from_us, to_us):
@@ -216,11 +212,11 @@ def _judge_reach(report: StreamReport, to_us: int, to_the_end: bool, unknown: li
     """Whether the stream is witnessed, and its books settled, to the end of the window."""
     pending = sum(epoch.counts.pending for epoch in report.epochs)
     if to_the_end and report.state in ("agent silent", "stream dead", "claims down"):
-        unknown.append(f"{_name(report)}: {report.state}")
+        unknown.append(f"{report.book.name}: {report.state}")
     elif to_the_end and ended(report.book) and pending:
-        unknown.append(f"{_name(report)}: {pending} records are not stored yet")
+        unknown.append(f"{report.book.name}: {pending} records are not stored yet")
     elif report.reach_us < to_us:
-        unknown.append(f"{_name(report)}: {report.state}, {pending} records are not stored yet")
+        unknown.append(f"{report.book.name}: {report.state}, {pending} records are not stored yet")
 
 
 def _still_lost(book: StreamBook, loss: Loss) -> int | str:

@@ -14,7 +14,7 @@ allowed it is a gap. Gaps leave only by a posting (I13).
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -23,7 +23,7 @@ from gapless.model.claim import SkippedBytes
 from gapless.model.ranges import Range, RangeSet
 from gapless.model.stream import EpochOpen
 
-Account = Literal["stored", "quarantined", "filtered", "expired", "lost"]
+Account = Literal["stored", "quarantined", "filtered", "expired"]
 
 _WITNESSES_MAX = 64  # points in time kept for bracketing gaps, which form at the young end
 _POINTS_MAX = 1024  # claims kept while the watermark waits; thinned beyond, which only makes it later
@@ -50,7 +50,8 @@ class Witness(msgspec.Struct, array_like=True):
 
 
 class EpochBook(msgspec.Struct, kw_only=True):
-    """See the module. Counts are records; times are microseconds."""
+    """See the module. Counts are records; times are microseconds. ``disputed``: two agents, or one that was
+    set back, counted in this epoch."""
 
     opened: EpochOpen
     first_seen_us: int
@@ -77,7 +78,8 @@ class EpochBook(msgspec.Struct, kw_only=True):
     files: dict[str, int] = msgspec.field(default_factory=dict)
     followed: int = 0
     waiting: dict[int, tuple[int, tuple[Part, ...]]] = msgspec.field(default_factory=dict)
-    jumps: dict[str, tuple[SkippedBytes, int]] = msgspec.field(default_factory=dict)
+    jumps: dict[str, tuple[SkippedBytes, int]] = msgspec.field(default_factory=dict)  # by start and file
+    disputed: bool = False
 
     # -- postings ---------------------------------------------------------------------------------------
 
@@ -87,11 +89,7 @@ class EpochBook(msgspec.Struct, kw_only=True):
         new = self.journaled.add(first, next_)
         self.received_records += count
         self.duplicate_records += count - new
-        if self.lost:
-            for a, b in self.lost.overlap(first, next_):
-                self.lost.remove(a, b)
-                self.settled.remove(a, b)
-                self.reversed_records += b - a
+        self._reverse(first, next_)
         self.next = max(self.next, next_)
         self._witness(first, read_from_us)
         self._witness(next_, read_to_us)
@@ -100,11 +98,6 @@ class EpochBook(msgspec.Struct, kw_only=True):
         """The seqs ``[first, next)`` came to rest in ``account``. Returns what is wrong with that, in words:
         a seq upstream never had (I2), or one that rests elsewhere already (I3). Such seqs are left out."""
         faults: list[str] = []
-        if account == "lost":  # only what is nowhere else can be lost
-            for a, b in self.journaled.holes(first, next_):
-                self._settle(self.lost, a, b)
-            self.next = max(self.next, next_)
-            return faults
         unknown = self.journaled.holes(first, next_)
         if unknown:
             faults.append(f"{account} holds {_text(unknown)}, which the journal never had")
@@ -114,14 +107,25 @@ class EpochBook(msgspec.Struct, kw_only=True):
                     self.stored.remove(c, d)
                     self.expired.add(c, d)
                 continue
+            self._reverse(a, b)  # an earlier loss said that the journal's bytes could not be read
             twice = self.settled.overlap(a, b)
             if twice:
                 faults.append(f"{account} was given {_text(twice)} a second time")
             self._settle(self._account(account), a, b)
         return faults
 
+    def lose(self, first: int, next_: int, *, from_journal: bool) -> None:
+        """The seqs ``[first, next_)`` are declared lost: those that are nowhere else. With ``from_journal``
+        the journal got them and cannot be read there any more, so that only those at rest are elsewhere."""
+        for a, b in [(first, next_)] if from_journal else self.journaled.holes(first, next_):
+            self._settle(self.lost, a, b)
+        self.next = max(self.next, next_)
+
     def claim(self, next_: int, held: RangeSet, refused: RangeSet, at_us: int) -> bool:
-        """An agent's claim. Returns False if its ``next`` went back (I5): it is not taken then."""
+        """An agent's claim. Returns False if its ``next`` went back (I5): it is not taken then. Of a disputed
+        epoch no claim is taken any more: whose records it speaks of, nobody can tell."""
+        if self.disputed:
+            return True
         if next_ < self.claimed_next:
             return False
         self.claimed_next = next_
@@ -137,6 +141,12 @@ class EpochBook(msgspec.Struct, kw_only=True):
                 del self.points[1 : _POINTS_MAX // 2 : 2]
         self.advance()
         return True
+
+    def dispute(self) -> None:
+        """Two counted in this epoch. What was claimed before stays due; what one of them holds may be
+        another's, so that nothing counts as held."""
+        self.disputed = True
+        self.held, self.refused = RangeSet(), RangeSet()
 
     def close(self, final_next: int) -> None:
         """Nothing follows ``final_next``."""
@@ -171,16 +181,17 @@ class EpochBook(msgspec.Struct, kw_only=True):
 
     def explain(self, skipped: SkippedBytes) -> None:
         """A loss says that these bytes were skipped: a jump over them is no discontinuity."""
-        jump = self.jumps.pop(skipped.file, None)
-        if jump is None and self.files.get(skipped.file) == skipped.start:
+        jump = self.jumps.get(_jump_name(skipped))
+        if jump is not None and jump[0] == skipped:
+            del self.jumps[_jump_name(skipped)]
+        elif self.files.get(skipped.file) == skipped.start:
             self.files[skipped.file] = skipped.end
-        elif jump is not None and jump[0] != skipped:
-            self.jumps[skipped.file] = jump
 
     def _follow_part(self, part: Part, now_us: int) -> None:
         known = self.files.get(part.file)
         if known is not None and known != part.start and len(self.jumps) < _JUMPS_MAX:
-            self.jumps[part.file] = (SkippedBytes(part.file, known, part.start), now_us)
+            jump = SkippedBytes(part.file, known, part.start)
+            self.jumps[_jump_name(jump)] = (jump, now_us)
         if part.done:
             self.files.pop(part.file, None)
         else:
@@ -190,8 +201,15 @@ class EpochBook(msgspec.Struct, kw_only=True):
 
     def review(self, now_us: int) -> bool:
         """Find anew what is suspect, keeping since when each seq has been so; return whether it changed."""
+        fresh = self.suspected(now_us)
+        changed = fresh != self.suspects
+        self.suspects = fresh
+        return changed
+
+    def suspected(self, now_us: int) -> list[Gap]:
+        """What is suspect as of ``now_us``, with since when; changes nothing."""
         if not self.suspects and self.settled.prefix() == self.next:
-            return False
+            return []
         fresh: list[Gap] = []
         for first, next_ in self._unaccounted():
             older = [gap for gap in self.suspects if gap.first < next_ and gap.next > first]
@@ -202,13 +220,17 @@ class EpochBook(msgspec.Struct, kw_only=True):
                 fresh.append(Gap(first, next_, oldest.since_us, not_before, not_after))
             else:
                 fresh.append(Gap(first, next_, now_us, *self.bracket(first, next_)))
-        changed = fresh != self.suspects
-        self.suspects = fresh
-        return changed
+        return fresh
 
     def gaps(self, now_us: int, lag_us: int) -> list[Gap]:
-        """The suspects that have been so for the lag allowed."""
-        return [gap for gap in self.suspects if now_us - gap.since_us >= lag_us]
+        """What has been suspect for the lag allowed."""
+        return [gap for gap in self.suspected(now_us) if now_us - gap.since_us >= lag_us]
+
+    def edge(self, gap: Gap) -> str:
+        """The hop after the last one that held the gap's seqs (I12)."""
+        if self.refused.overlap(gap.first, gap.next):
+            return "refused by the gateway"
+        return "spool to journal" if gap.next <= self.claimed_next else "before the spool"
 
     def reach_us(self, gaps: list[Gap]) -> int:
         """The time of the latest claim below which every seq is settled or in one of ``gaps``: up to there
@@ -253,6 +275,13 @@ class EpochBook(msgspec.Struct, kw_only=True):
         ranges: RangeSet = getattr(self, account)
         return ranges
 
+    def _reverse(self, first: int, next_: int) -> None:
+        """What was declared lost turns up after all."""
+        for a, b in self.lost.overlap(first, next_):
+            self.lost.remove(a, b)
+            self.settled.remove(a, b)
+            self.reversed_records += b - a
+
     def _settle(self, ranges: RangeSet, first: int, next_: int) -> None:
         for a, b in self.settled.holes(first, next_):
             self.settled.add(a, b)
@@ -277,23 +306,9 @@ class EpochBook(msgspec.Struct, kw_only=True):
             del self.witnesses[:_WITNESSES_MAX]
 
 
+def _jump_name(skipped: SkippedBytes) -> str:
+    return f"{skipped.start}/{skipped.file}"
+
+
 def _text(ranges: list[Range]) -> str:
     return ", ".join(f"[{first}, {next_})" for first, next_ in ranges[:8])
-
-
-def encode_book(book: Any) -> bytes:
-    """A book as MessagePack, for keeping between runs."""
-    return msgspec.msgpack.encode(book, enc_hook=_encode_ranges)
-
-
-def _encode_ranges(value: object) -> list[Range]:
-    if isinstance(value, RangeSet):
-        return list(value)
-    raise NotImplementedError(type(value))
-
-
-def decode_ranges(kind: type, value: Any) -> Any:
-    """The other way round, as a ``dec_hook`` of msgspec."""
-    if kind is RangeSet:
-        return RangeSet((first, next_) for first, next_ in value)
-    raise NotImplementedError(kind)

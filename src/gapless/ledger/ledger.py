@@ -1,8 +1,9 @@
 """The ledger: the fold of the journal's entries and of the lake's postings into books.
 
-A plain state machine: entries in, books and events out, no clock, no file. Folding the same entries in
-the same order always gives the same books; where the fold stood is kept by whoever drives it, in one
-transaction with the books.
+A plain state machine: entries in, books and findings out, no clock, no file. Folding the same entries in
+the same order always gives the same books and the same findings, with the same ids: whoever keeps them tells
+by its id one that is known already. Where the fold stood is kept by whoever drives it, in one transaction
+with the books.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ from collections.abc import Iterator
 
 import msgspec
 
+from gapless.ledger import events
 from gapless.ledger.book import Account, EpochBook
 from gapless.model.batch import BatchHeader
-from gapless.model.claim import ClaimSet, Loss, StreamClaim, statement_digest
+from gapless.model.claim import ClaimSet, Loss, Restart, StreamClaim, statement_digest
+from gapless.model.finding import Finding
 from gapless.model.ranges import RangeSet
 from gapless.model.signing import Signed
 from gapless.model.stream import EpochOpen, StreamKey
 
 #: An agent's clock may differ from ours by so much before its claims are dated by ours instead.
 _SKEW_US_MAX = 60_000_000
+
+_RESTARTS_MAX = 64  # of one agent's claims that become findings, and that are known again
 
 
 class StreamBook(msgspec.Struct, kw_only=True):
@@ -46,6 +51,11 @@ class StreamBook(msgspec.Struct, kw_only=True):
     losses: dict[str, Loss] = msgspec.field(default_factory=dict)
     decommissioned_us: int = 0
 
+    @property
+    def name(self) -> str:
+        """The stream as people know it."""
+        return events.label(self.key)
+
 
 class AgentBook(msgspec.Struct, kw_only=True):
     """The chain of one agent's claims, for one tenant."""
@@ -54,83 +64,83 @@ class AgentBook(msgspec.Struct, kw_only=True):
     n: int
     digest: str
     last_claim_us: int
-
-
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something that happened at one entry, for the auditor to make a finding of."""
-
-    kind: str
-    at_us: int
-    stream: str
-    epoch: str
-    text: str
-    count: int = 0
+    restarts: tuple[Restart, ...] = ()  # those known already: claims repeat them
 
 
 class Ledger:
-    """All books. ``changed`` names the streams touched since it was last emptied."""
+    """All books. ``changed`` and ``changed_agents`` name those touched since they were last emptied."""
 
     def __init__(self) -> None:
         self.streams: dict[str, StreamBook] = {}
         self.agents: dict[tuple[str, str], AgentBook] = {}
         self.changed: set[str] = set()
+        self.changed_agents: set[tuple[str, str]] = set()
         self._ids: dict[StreamKey, str] = {}
 
-    def batch(self, header: BatchHeader, journaled_us: int) -> list[Event]:
+    def batch(self, header: BatchHeader, journaled_us: int) -> None:
         """A batch became durable in the journal."""
-        stream_id, stream = self._stream(header.stream, journaled_us)
-        events: list[Event] = []
-        book = self._epoch(stream_id, stream, header.opened, journaled_us, events)
+        _, stream = self._stream(header.stream, journaled_us)
+        book = self._epoch(stream, header.opened, journaled_us)
         book.post_batch(header.first, header.next, header.read_from_us, header.read_to_us)
         book.follow(header.first, header.next, header.parts, journaled_us)
         stream.last_batch_us = max(stream.last_batch_us, journaled_us)
         stream.backlog_since_us = journaled_us
-        return events
 
-    def claims(self, signed: Signed, received_us: int) -> list[Event]:
+    def claims(self, signed: Signed, received_us: int) -> list[Finding]:
         """An agent's claims, whose signature the gateway has verified."""
         claims = msgspec.json.decode(signed.statement, type=ClaimSet)
         skewed = abs(claims.at_us - received_us) > _SKEW_US_MAX
         at_us = received_us if skewed else min(claims.at_us, received_us)
-        events: list[Event] = []
+        findings: list[Finding] = []
+        self._dispute_shared(claims, statement_digest(signed.statement), signed.key)
         for claim in claims.streams:
-            self._claim(claims, claim, at_us, received_us, events)
+            findings += self._claim(claims, claim, at_us, received_us)
         for loss in claims.losses:
-            events += self.loss(loss)
-        for tenant in sorted({claim.stream.tenant for claim in claims.streams}):
-            events += self._chain(tenant, claims, signed, received_us)
-        return events
+            findings += self.loss(loss)
+        for tenant in sorted({claim.stream.tenant for claim in claims.streams} or {""}):
+            findings += self._chain(tenant, claims, signed, received_us)
+        return findings
 
-    def posting(self, account: Account, stream_id: str, epoch: str, first: int, next_: int) -> list[Event]:
+    def posting(
+        self, account: Account, stream_id: str, epoch: str, first: int, next_: int, *, at_us: int = 0
+    ) -> list[Finding]:
         """The lake (or a policy) posted ``[first, next)`` of a stream's epoch to an account."""
         stream = self.streams.get(stream_id)
         book = stream.epochs.get(epoch) if stream else None
         if stream is None or book is None:
-            text = f"{account} was given [{first}, {next_}) of a stream or epoch that the journal never had"
-            return [Event("books_unbalanced", 0, stream_id, epoch, text)]
-        faults = book.post(account, first, next_)
-        book.advance()
-        self.changed.add(stream_id)
-        return [Event("books_unbalanced", 0, stream_id, epoch, fault) for fault in faults]
+            faults = [f"{account} was given [{first}, {next_}) of a stream or epoch the journal never had"]
+        else:
+            faults = book.post(account, first, next_)
+            book.advance()
+            self.changed.add(stream_id)
+        if not faults:
+            return []
+        key = stream.key if stream else None
+        return [events.unbalanced(account, stream_id, key, epoch, next_ - first, faults, at_us)]
 
-    def loss(self, loss: Loss) -> list[Event]:
+    def loss(self, loss: Loss) -> list[Finding]:
         """A declared loss. Declaring it again changes nothing."""
         stream_id, stream = self._stream(loss.stream, loss.declared_us)
         if loss.id in stream.losses:
             return []
         stream.losses[loss.id] = loss
-        events: list[Event] = []
         book = stream.epochs.get(loss.epoch)
         if book is None:
-            book = self._epoch(stream_id, stream, EpochOpen(loss.epoch), loss.declared_us, events)
+            book = self._epoch(stream, EpochOpen(loss.epoch), loss.declared_us)
         for first, next_ in loss.ranges:
-            book.post("lost", first, next_)
+            book.lose(first, next_, from_journal=loss.cause == "journal_corrupt")
         if loss.skipped is not None:
             book.explain(loss.skipped)
         book.advance()
-        text = f"{loss.cause}: {loss.evidence}" if loss.evidence else loss.cause
-        events.append(Event("loss_declared", loss.declared_us, stream_id, loss.epoch, text, loss.count))
-        return events
+        return [events.loss_declared(stream_id, loss)]
+
+    def finding(self, finding: Finding) -> None:
+        """The gateway saw two count in one epoch."""
+        stream = self.streams.get(finding.stream)
+        book = stream.epochs.get(finding.epoch) if stream else None
+        if finding.kind in ("fork", "rollback") and book is not None:
+            book.dispute()
+            self.changed.add(finding.stream)
 
     def decommission(self, stream_id: str, at_us: int) -> None:
         """A stream ends for good: it is no longer expected to claim, and its books stay."""
@@ -148,9 +158,13 @@ class Ledger:
 
     def books(self, tenant: str | None = None, table: str | None = None) -> Iterator[tuple[str, StreamBook]]:
         """The streams of a tenant and table, in the order of their names."""
-        for stream_id, stream in sorted(self.streams.items(), key=lambda item: item[1].key):
-            if tenant in (None, stream.key.tenant) and table in (None, stream.key.table):
-                yield stream_id, stream
+        asked = [
+            (stream.key, stream_id)
+            for stream_id, stream in self.streams.items()
+            if tenant in (None, stream.key.tenant) and table in (None, stream.key.table)
+        ]
+        for _, stream_id in sorted(asked):
+            yield stream_id, self.streams[stream_id]
 
     # -- private ----------------------------------------------------------------------------------------
 
@@ -164,9 +178,7 @@ class Ledger:
         self.changed.add(stream_id)
         return stream_id, stream
 
-    def _epoch(
-        self, stream_id: str, stream: StreamBook, opened: EpochOpen, now_us: int, events: list[Event]
-    ) -> EpochBook:
+    def _epoch(self, stream: StreamBook, opened: EpochOpen, now_us: int) -> EpochBook:
         """The book of an epoch. The first word of an epoch closes the predecessor that it names; one that
         nobody closes stays open, and is an indeterminate gap (I7)."""
         book = stream.epochs.get(opened.epoch)
@@ -184,51 +196,75 @@ class Ledger:
             successor = next(o for o in stream.epochs.values() if o.opened.prev_epoch == opened.epoch)
             if successor.opened.prev_next is not None:
                 book.close(successor.opened.prev_next)
-        for epoch, other in stream.epochs.items():
-            if epoch != stream.current and other.closed_next is None:
-                text = f"the epoch ended at {other.next} or later, and nothing says where"
-                events.append(Event("epoch_unclosed", now_us, stream_id, epoch, text))
         return book
 
-    def _claim(
-        self, claims: ClaimSet, claim: StreamClaim, at_us: int, received_us: int, events: list[Event]
-    ) -> None:
+    def _claim(self, claims: ClaimSet, claim: StreamClaim, at_us: int, received_us: int) -> list[Finding]:
         stream_id, stream = self._stream(claim.stream, received_us)
-        book = self._epoch(stream_id, stream, claim.opened, received_us, events)
-        if not book.claim(claim.next, RangeSet(claim.held), RangeSet(claim.refused), at_us):
-            text = f"the claimed next went back from {book.claimed_next} to {claim.next}"
-            events.append(Event("rollback", received_us, stream_id, claim.opened.epoch, text))
-            return
-        if claim.closed:
+        book = self._epoch(stream, claim.opened, received_us)
+        held, refused = RangeSet(claim.held), RangeSet(claim.refused)
+        if not book.claim(claim.next, held, refused, at_us):
+            return [events.went_back(stream_id, claim, book.claimed_next, received_us)]
+        if claim.closed and not book.disputed:
             book.close(claim.next)
         if claim.opened.epoch != stream.current:
-            return
-        first_held = min((first for first, _ in claim.held), default=None)
-        if first_held != stream.backlog_first or first_held is None:
-            stream.backlog_first, stream.backlog_since_us = first_held, received_us
+            return []
+        # What the gateway refuses is not what the uploader is held up by.
+        backlog_first = min(
+            (a for first, next_ in held for a, _ in refused.holes(first, next_)), default=None
+        )
+        if backlog_first != stream.backlog_first or backlog_first is None:
+            stream.backlog_first, stream.backlog_since_us = backlog_first, received_us
         if not claim.unread_bytes or claim.read_bytes != stream.read_bytes:
             stream.unread_since_us = received_us
         stream.read_bytes, stream.unread_bytes = claim.read_bytes, claim.unread_bytes
         stream.spool_used_bytes, stream.spool_limit_bytes = claims.spool_used_bytes, claims.spool_limit_bytes
         stream.fills_in_s, stream.interval_s = claims.fills_in_s, claims.interval_s
         stream.last_claim_us = max(stream.last_claim_us, received_us)
+        return []
 
-    def _chain(self, tenant: str, claims: ClaimSet, signed: Signed, received_us: int) -> list[Event]:
+    def _dispute_shared(self, claims: ClaimSet, digest: str, key: str) -> None:
+        """Claims that contradict those before them: the epochs known already are disputed, before anything
+        of these claims is taken."""
+        for claim in claims.streams:
+            known = self.agents.get((claim.stream.tenant, claims.agent))
+            if known is None or known.key != key or not _contradicts(claims, digest, known):
+                continue
+            stream = self.streams.get(claim.stream.id)
+            book = stream.epochs.get(claim.opened.epoch) if stream else None
+            if book is not None:
+                book.dispute()
+
+    def _chain(self, tenant: str, claims: ClaimSet, signed: Signed, received_us: int) -> list[Finding]:
+        """The chain of an agent's claims, and what the agent says of itself."""
         digest = statement_digest(signed.statement)
         known = self.agents.get((tenant, claims.agent))
-        fresh = AgentBook(key=signed.key, n=claims.n, digest=digest, last_claim_us=received_us)
-        if known is None or known.key != signed.key:
-            self.agents[tenant, claims.agent] = fresh
-            if known is None:
-                return []
-            return [Event("agent_key_changed", received_us, "", "", f"agent {claims.agent} has a new key")]
-        if claims.n > known.n:
+        fresh = AgentBook(
+            key=signed.key,
+            n=claims.n,
+            digest=digest,
+            last_claim_us=received_us,
+            restarts=claims.restarts[-_RESTARTS_MAX:],
+        )
+        self.changed_agents.add((tenant, claims.agent))
+        seen = known.restarts if known else ()
+        findings = [
+            events.restarted(tenant, claims.agent, restart, received_us)
+            for restart in fresh.restarts
+            if restart not in seen
+        ]
+        if known is None or known.key != signed.key or claims.n > known.n:
             self.agents[tenant, claims.agent] = fresh
         else:
             known.last_claim_us = max(known.last_claim_us, received_us)
-        contradicted = claims.n == known.n and digest != known.digest
-        contradicted |= claims.n == known.n + 1 and claims.prev != known.digest
-        if not contradicted:
-            return []
-        text = f"agent {claims.agent} made claim {claims.n} twice, or lost one: it was rolled back or cloned"
-        return [Event("rollback", received_us, "", "", text)]
+        if known is not None and known.key != signed.key:
+            findings.append(events.key_changed(tenant, claims.agent, signed.key, received_us))
+        elif known is not None and _contradicts(claims, digest, known):
+            findings.append(events.rolled_back(tenant, claims.agent, signed.key, claims.n, received_us))
+        return findings
+
+
+def _contradicts(claims: ClaimSet, digest: str, known: AgentBook) -> bool:
+    """Whether a claim and those before it cannot both be of one agent (I5)."""
+    if claims.n == known.n:
+        return digest != known.digest
+    return claims.n == known.n + 1 and claims.prev != known.digest

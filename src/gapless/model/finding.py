@@ -21,18 +21,43 @@ FindingKind = Literal[
     "discontinuity",
     "agent_restart",
     "agent_key_changed",
-    "count_mismatch",
     "refused_batches",
     "lake_stalled",
+    "lake_damaged",
+    "journal_damaged",
+    "batch_quarantined",
     "books_unbalanced",
 ]
+
+#: Kinds that last: open while what they say holds, closed when it is over. The others happen once, and
+#: nothing closes them by itself.
+LASTING: frozenset[FindingKind] = frozenset(
+    {
+        "gap",
+        "upload_stalled",
+        "reader_stuck",
+        "claims_down",
+        "stream_dead",
+        "agent_silent",
+        "spool_filling",
+        "epoch_unclosed",
+        "discontinuity",
+        "refused_batches",
+        "lake_stalled",
+        "books_unbalanced",
+    }
+)
+
+#: Kinds that are noted once and ask for nothing by themselves: never shown as open.
+NOTED: frozenset[FindingKind] = frozenset({"agent_restart", "loss_declared", "agent_key_changed"})
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One change in what the auditor sees. ``id`` is the same for the opening and the closing entry.
 
     ``stream`` is a stream's identity or empty (agent or platform as a whole); ``count`` the records it
-    concerns, where that can be said; ``edge`` the hop after the last one that held them (I12).
+    concerns, where that can be said (in a closing entry the most that it ever did); ``edge`` the hop after
+    the last one that held them (I12). ``text`` is one sentence for a person.
     """
 
     id: str

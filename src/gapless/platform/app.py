@@ -24,8 +24,13 @@ from gapless.lake.catalog import Catalog
 from gapless.log.disk import OsDisk
 from gapless.log.lock import DirectoryLock
 from gapless.model.errors import GaplessError
+from gapless.platform.auditor_api import AuditorApi
+from gapless.platform.auditor_reader import BooksReader
+from gapless.platform.audits import FindingsAnswer
 from gapless.platform.layout import journal_directory, lake_directory, ledger_directory
 from gapless.platform.queries import Queries, QueryAnswer, QueryBody
+from gapless.platform.record_answer import RecordAnswer
+from gapless.platform.records import Records
 from gapless.query.pool import QueryPool
 from gapless.services.catalogue import Service, services
 
@@ -54,6 +59,7 @@ def platform_app(directory: str) -> Starlette:
     gateway = Gateway(directory, journal, metrics=metrics)
     catalog = Catalog(lake_directory(directory))
     pool = QueryPool()
+    books = BooksReader(ledger_directory(directory))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -64,12 +70,18 @@ def platform_app(directory: str) -> Starlette:
             await gateway.stop()
         finally:
             # A crash before this leaves nothing undone: what has a receipt is durable already.
+            books.close()
             catalog.close()
             await asyncio.to_thread(journal.close)
             lock.close()
 
     return Starlette(
-        routes=_routes(gateway, Queries(gateway, catalog, pool, ledger_directory(directory))),
+        routes=_routes(
+            gateway,
+            Queries(gateway, catalog, pool, books),
+            AuditorApi(gateway.access, books),
+            Records(gateway, catalog, journal.reader(), books, directory),
+        ),
         exception_handlers=problem_handlers(),
         lifespan=lifespan,
     )
@@ -98,7 +110,7 @@ async def _started(pool: QueryPool) -> None:
             await asyncio.sleep(_POOL_RETRY_S)
 
 
-def _routes(gateway: Gateway, queries: Queries) -> list[Route]:
+def _routes(gateway: Gateway, queries: Queries, auditor: AuditorApi, records: Records) -> list[Route]:
     endpoints = [
         Endpoint(
             "POST",
@@ -114,12 +126,33 @@ def _routes(gateway: Gateway, queries: Queries) -> list[Route]:
         Endpoint(
             "GET",
             "/v1/audit",
-            queries.audit,
+            auditor.audit,
             "Audit a tenant's streams",
             "What was claimed, journaled, stored, quarantined, lost, pending and missing, and the verdict on "
             "the window. Query parameters: tenant (left out: all, for operators), table, from_us, to_us.",
             scope="read",
             errors=(403, 422, 503),
+        ),
+        Endpoint(
+            "GET",
+            "/v1/findings",
+            auditor.findings,
+            "What the auditor saw",
+            "Findings, newest first. Query parameters: tenant (left out: all, for operators), table, state (open, "
+            "the default, or all), limit (1 to 1000, the default).",
+            scope="read",
+            answer=FindingsAnswer,
+            errors=(403, 422, 503),
+        ),
+        Endpoint(
+            "GET",
+            "/v1/records/{stream}/{epoch}/{seq}",
+            records.record,
+            "Show one record",
+            "Its bytes, where it is, and the receipt of its batch. Query parameters: tenant, table.",
+            scope="read",
+            answer=RecordAnswer,
+            errors=(404, 422, 429, 503),
         ),
         Endpoint("GET", "/v1/services", _services, "The catalogue of services", answer=Services),
     ]

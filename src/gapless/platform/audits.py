@@ -1,12 +1,16 @@
-"""`GET /v1/audit`: the books of a tenant, judged now, as programs read them."""
+"""Audits and findings as programs read them: the shapes of `GET /v1/audit` and `GET /v1/findings`."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from gapless.ledger.audit import Audit, EpochReport, GapReport, StreamReport
+from gapless.ledger.book import EpochBook
 from gapless.model.claim import Loss
+from gapless.model.finding import NOTED, Finding, FindingKind
 
 
 def iso(at_us: int) -> str | None:
@@ -17,16 +21,67 @@ def iso(at_us: int) -> str | None:
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def audit_json(report: Audit) -> dict[str, Any]:
+class FindingShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding; "noted" is what happened once and asks for nothing. ``table``, ``agent``, ``stream`` and ``epoch`` are empty where it is not about one;
+    ``count`` are the records that it concerned at most, 0 where that cannot be said."""
+
+    id: str
+    kind: FindingKind
+    state: Literal["open", "closed", "noted"]
+    tenant: str
+    table: str
+    agent: str
+    stream: str
+    epoch: str
+    count: int
+    edge: str
+    text: str
+    opened: str | None
+    closed: str | None
+    opened_us: int
+    closed_us: int | None
+
+
+class FindingsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings, newest first. ``audited`` is when the auditor last looked at books that had caught up with
+    the journal (None: not yet): what came later is not among them."""
+
+    audited: str | None
+    findings: list[FindingShown]
+
+
+def finding_shown(opening: Finding, closed_us: int | None) -> FindingShown:
+    """A finding from its opening and the time at which it was closed, None if it is open."""
+    return FindingShown(
+        id=opening.id,
+        kind=opening.kind,
+        state="noted" if opening.kind in NOTED else "open" if closed_us is None else "closed",
+        tenant=opening.tenant,
+        table=opening.table,
+        agent=opening.agent,
+        stream=opening.stream,
+        epoch=opening.epoch,
+        count=opening.count,
+        edge=opening.edge,
+        text=opening.text,
+        opened=iso(opening.at_us),
+        closed=None if closed_us is None else iso(closed_us),
+        opened_us=opening.at_us,
+        closed_us=closed_us,
+    )
+
+
+def audit_json(report: Audit, audited_us: int, findings: list[FindingShown]) -> dict[str, Any]:
     """An audit in the shape of ``gapless audit --format json``: one row for each epoch of each stream."""
-    totals = report.totals
     return {
         "as_of": iso(report.as_of_us),
+        "audited": iso(audited_us),
         "verdict": report.verdict,
         "through": iso(report.through_us),
         "reasons": list(report.reasons),
-        "totals": {name: getattr(totals, name) for name in totals.__struct_fields__},
+        "totals": msgspec.structs.asdict(report.totals),
         "streams": [_row(stream, epoch) for stream in report.streams for epoch in stream.epochs],
+        "findings": findings,
     }
 
 
@@ -40,12 +95,21 @@ def _row(stream: StreamReport, epoch: EpochReport) -> dict[str, Any]:
         "stream": stream.stream,
         "epoch": epoch.epoch,
         "state": epoch.state,
-        **{name: getattr(counts, name) for name in counts.__struct_fields__},
+        **msgspec.structs.asdict(counts),
         "watermark": iso(epoch.watermark_us),
         "unclosed": epoch.unclosed,
         "gaps": [_gap(gap) for gap in epoch.gaps],
         "losses": [_loss(loss) for loss in stream.losses if loss.epoch == epoch.epoch],
+        "discontinuities": _discontinuities(stream.book.epochs[epoch.epoch]),
     }
+
+
+def _discontinuities(book: EpochBook) -> list[dict[str, Any]]:
+    """Jumps in the source that no loss explains: bytes of a file (I8)."""
+    return [
+        {"file": jump.file, "from": jump.start, "to": jump.end, "seen": iso(seen_us)}
+        for jump, seen_us in book.jumps.values()
+    ]
 
 
 def _gap(gap: GapReport) -> dict[str, Any]:

@@ -1,226 +1,213 @@
-"""The ledger on disk: books, journal cursor and posting cursor, kept together.
+"""The ledger on disk: folded from the journal and the lake's postings, audited, and kept.
 
-One process writes (``Bookkeeper``), any may read (``read_ledger``). All is a fold of the journal and of the
-lake's postings: delete the file and it is made again.
-
-Commit point: one SQLite transaction holds the changed books, the events that they gave rise to and both
-cursors. A crash before it leaves the state of the step before, and the same entries are folded again.
+One process folds (``Bookkeeper``), any may read (``read_ledger``, or ``auditor_reader`` for whoever reads
+often). All is a fold of the journal and of the lake's postings: delete the file and it is made again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
-from gapless.ledger.book import decode_ranges, encode_book
-from gapless.ledger.ledger import AgentBook, Event, Ledger, StreamBook
+from gapless.ledger.auditor import Auditor
+from gapless.ledger.ledger import Ledger
+from gapless.ledger.states import Allowances
 from gapless.log.frame import Frame
 from gapless.log.port import EntryReader
 from gapless.model.entry import BatchEntry, ClaimsEntry, DecommissionEntry, Kind, LossEntry
-from gapless.model.errors import Misconfigured, Unavailable
+from gapless.model.errors import Refused, Unavailable
+from gapless.model.finding import Finding
+from gapless.platform.auditor_notices import finding_of, loss_of
+from gapless.platform.auditor_reader import BooksReader
+from gapless.platform.auditor_store import LedgerStore, Step
 
-_FORMAT = 1
-_FILE = "ledger.db"
-
-_metadata = sa.MetaData()
-_state = sa.Table(
-    "state",
-    _metadata,
-    sa.Column("name", sa.String, primary_key=True),
-    sa.Column("value", sa.BigInteger, nullable=False),
-)
-_stream = sa.Table(
-    "stream",
-    _metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("book", sa.LargeBinary, nullable=False),
-)
-_agent = sa.Table(
-    "agent",
-    _metadata,
-    sa.Column("tenant", sa.String, primary_key=True),
-    sa.Column("name", sa.String, primary_key=True),
-    sa.Column("book", sa.LargeBinary, nullable=False),
-)
-_event = sa.Table(
-    "event",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("event", sa.LargeBinary, nullable=False),
-)
-
-_STREAM_BOOK = msgspec.msgpack.Decoder(StreamBook, dec_hook=decode_ranges)
-_AGENT_BOOK = msgspec.msgpack.Decoder(AgentBook)
+_NOTICES_MAX = 100  # in one step
 
 
-class Posting(Protocol):
-    """A posting as the lake's catalogue gives it: see there."""
+class LakeView(Protocol):
+    """The lake's catalogue as the ledger sees it: see ``Catalog``. Each method may raise Unavailable while
+    there is no lake yet."""
 
-    @property
-    def id(self) -> int: ...
-    @property
-    def stream(self) -> str: ...
-    @property
-    def epoch(self) -> str: ...
-    @property
-    def account(self) -> Any: ...
-    @property
-    def first(self) -> int: ...
-    @property
-    def next(self) -> int: ...
-    @property
-    def until(self) -> int: ...
-
-
-def _connect(directory: str) -> sa.Engine:
-    engine = sa.create_engine(f"sqlite:///{directory}/{_FILE}")
-
-    @sa.event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA busy_timeout=10000")
-
-    return engine
+    def position(self) -> int: ...
+    def postings_after(self, id_: int, limit: int) -> list[Any]: ...
+    def notices_after(self, id_: int, limit: int) -> list[Any]: ...
 
 
 class Bookkeeper:
-    """Folds the journal and the lake's postings into the ledger, and keeps it.
+    """Folds the journal and the lake's postings into the ledger in ``directory``, audits it, and keeps it.
 
-    ``postings_after(id, limit)`` gives the lake's postings in commit order; it may raise Unavailable while
-    there is no lake yet.
+    ``caught_up`` tells whether the last step had folded all that was durable when it began.
     """
 
     def __init__(
         self,
         directory: str,
         reader: EntryReader,
-        postings_after: Callable[[int, int], list[Any]],
+        lake: LakeView,
         *,
+        allowed: Allowances | None = None,
         entries_bytes_max: int = 4 << 20,
         postings_max: int = 10_000,
     ) -> None:
-        Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._engine = _connect(directory)
+        self._store = LedgerStore(directory)
         self._reader = reader
-        self._postings_after = postings_after
+        self._lake = lake
         self._entries_bytes_max = entries_bytes_max
         self._postings_max = postings_max
-        with self._engine.begin() as connection:
-            _metadata.create_all(connection)
-        self.ledger, self._cursors = _load(self._engine)
+        self._auditor = Auditor(allowed or Allowances())
+        self.caught_up = self._loaded = False
+        self._load()
 
     @property
     def cursor(self) -> int:
         """The journal position up to which the books are folded."""
-        return self._cursors["journal"]
+        return self._state["journal"]
 
     def step(self, now_us: int) -> int:
-        """Fold what there is, up to the bounds; note what is suspect as of ``now_us``; commit it. Returns how
-        many entries and postings it was. Raises Unavailable: call it again."""
-        cursor, events = self.cursor, list[Event]()
-        entries = self._reader.read(cursor, bytes_max=self._entries_bytes_max, bodies=False)
-        for entry in entries:
-            events += fold(self.ledger, entry)
-            cursor = entry.next_position
-        posting_id, posted = self._cursors["posting"], 0
-        for posting in self._postings():
-            if posting.until > cursor:  # the batches it speaks of are not folded yet
-                break
-            events += self.ledger.posting(
-                posting.account, posting.stream, posting.epoch, posting.first, posting.next
-            )
-            posting_id, posted = posting.id, posted + 1
-        self.ledger.review(now_us)
-        if entries or posted or self.ledger.changed:
-            try:
-                self._commit({"journal": cursor, "posting": posting_id}, events)
-            except sa.exc.DBAPIError as error:
-                # What is in memory is ahead of what is kept: go back to that, or entries count twice.
-                self.ledger, self._cursors = _load(self._engine)
-                raise Unavailable("the books could not be written: will be tried again") from error
-        return len(entries) + posted
+        """Fold what there is, up to the bounds; audit the books as of ``now_us`` if they have caught up and
+        it is time; commit it. Returns how many entries, postings and notices it was. Raises Unavailable:
+        call it again."""
+        try:
+            if not self._loaded:
+                self._load()
+            return self._step(now_us)
+        except Exception as error:
+            # What is in memory may be ahead of what is kept: go back to that, or entries count twice.
+            self._loaded = self.caught_up = False
+            if isinstance(error, sa.exc.DBAPIError):
+                raise Unavailable("the books could not be kept: will be tried again") from error
+            raise
+
+    def _load(self) -> None:
+        self.ledger, self._state, known = self._store.load()
+        self._auditor.start_from(self.ledger, known, self._state["told_us"])
+        self._loaded = True
+
+    def _step(self, now_us: int) -> int:
+        began, durable = self.cursor, self._reader.durable()
+        step = Step(cursors={name: self._state[name] for name in ("journal", "posting", "notice")})
+        taken = self._fold_entries(step, now_us)
+        taken += self._fold_postings(step, now_us) + self._fold_notices(step)
+        self._adopt(step)
+        self._auditor.touched(self.ledger.changed)
+        # A journal that ends before the cursor lost its end: what the books say of now is not known then.
+        self.caught_up = began <= durable <= step.cursors["journal"]
+        audited = self.caught_up and self._auditor.due(now_us)
+        if audited:
+            self._audit(step, now_us)
+        if taken or audited:
+            step.cursors["told_us"] = self._auditor.last_us
+            self._store.commit(self.ledger, step)
+            self._state |= step.cursors
+        return taken
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._store.close()
 
-    def _postings(self) -> list[Any]:
+    def _fold_entries(self, step: Step, now_us: int) -> int:
+        entries = self._reader.read(step.cursors["journal"], bytes_max=self._entries_bytes_max, bodies=False)
+        for entry in entries:
+            fold(self.ledger, entry, step, now_us)
+            step.cursors["journal"] = entry.next_position
+        return len(entries)
+
+    def _fold_postings(self, step: Step, now_us: int) -> int:
+        taken = 0
+        for posting in self._of_lake(self._lake.postings_after, step.cursors["posting"], self._postings_max):
+            if posting.until > step.cursors["journal"]:  # the batches it speaks of are not folded yet
+                break
+            step.told += self.ledger.posting(
+                posting.account, posting.stream, posting.epoch, posting.first, posting.next, at_us=now_us
+            )
+            step.cursors["posting"] = posting.id
+            taken += 1
+        return taken
+
+    def _fold_notices(self, step: Step) -> int:
+        taken = 0
+        for row in self._of_lake(self._lake.notices_after, step.cursors["notice"], _NOTICES_MAX):
+            if row.notice.until > step.cursors["journal"]:
+                break
+            step.told.append(finding_of(row.notice, row.at_us))
+            loss = loss_of(row.notice, row.at_us, self._reader)
+            if loss is not None and not self._knows(loss.stream.id, loss.id):
+                step.losses.append(loss)
+            step.cursors["notice"] = row.id
+            taken += 1
+        return taken
+
+    def _knows(self, stream_id: str, loss_id: str) -> bool:
+        stream = self.ledger.streams.get(stream_id)
+        return stream is not None and loss_id in stream.losses
+
+    def _of_lake(self, ask: Any, after: int, limit: int) -> list[Any]:
         try:
-            return self._postings_after(self._cursors["posting"], self._postings_max)
+            rows: list[Any] = ask(after, limit)
         except Unavailable:
             return []
+        return rows
 
-    def _commit(self, cursors: dict[str, int], events: list[Event]) -> None:
-        ledger = self.ledger
-        books = [{"id": key, "book": encode_book(ledger.streams[key])} for key in ledger.changed]
-        agents = [
-            {"tenant": tenant, "name": name, "book": msgspec.msgpack.encode(book)}
-            for (tenant, name), book in ledger.agents.items()
-        ]
-        with self._engine.begin() as connection:
-            for table, rows, keys in ((_stream, books, ["id"]), (_agent, agents, ["tenant", "name"])):
-                if rows:
-                    statement = insert(table)
-                    changed = {"book": statement.excluded.book}
-                    connection.execute(
-                        statement.on_conflict_do_update(index_elements=keys, set_=changed), rows
-                    )
-            if events:
-                connection.execute(
-                    _event.insert(), [{"event": msgspec.msgpack.encode(event)} for event in events]
-                )
-            for name, value in cursors.items():
-                connection.execute(_state.update().where(_state.c.name == name).values(value=value))
-        self._cursors = cursors
-        ledger.changed.clear()
+    def _adopt(self, step: Step) -> None:
+        """Findings of the journal that are not known here: the gateway's, or one's own of an earlier file."""
+        unknown = {finding.id for finding in self._store.unknown(step.journaled)}
+        for finding in step.journaled:
+            if finding.state == "closed" or finding.id in unknown:
+                step.told += self._auditor.adopt(finding)
+
+    def _audit(self, step: Step, now_us: int) -> None:
+        try:
+            lake: int | None = self._lake.position()
+        except Unavailable:
+            lake = None
+        changes = self._auditor.look(self.ledger, now_us, journal=step.cursors["journal"], lake=lake)
+        step.told += changes.told
+        step.grown += changes.grown
+        step.cursors["audited_us"] = now_us
 
 
-def fold(ledger: Ledger, entry: Frame) -> list[Event]:
-    """What one journal entry does to the books. Kinds that are none of theirs do nothing."""
+def fold(ledger: Ledger, entry: Frame, step: Step, now_us: int) -> None:
+    """What one journal entry does to the books, and what it tells, which goes to ``step``. Kinds that are
+    none of theirs do nothing; an entry that says nothing this version knows is told of, and passed over."""
+    try:
+        _fold(ledger, entry, step)
+    except (msgspec.MsgspecError, Refused) as error:
+        unreadable = Finding(
+            id=f"journal_damaged/{entry.position}-{entry.next_position}/meta",
+            kind="journal_damaged",
+            at_us=now_us,
+            state="opened",
+            text=f"the platform: the ledger passed over the journal's entry at {entry.position}: {error}",
+        )
+        step.told.append(unreadable)
+
+
+def _fold(ledger: Ledger, entry: Frame, step: Step) -> None:
     match entry.kind:
         case Kind.BATCH:
             batch = msgspec.json.decode(entry.meta, type=BatchEntry)
-            return ledger.batch(batch.header, batch.journaled_us)
+            ledger.batch(batch.header.check(), batch.journaled_us)
         case Kind.CLAIMS:
             claims = msgspec.json.decode(entry.meta, type=ClaimsEntry)
-            return ledger.claims(claims.signed, claims.received_us)
+            step.told += ledger.claims(claims.signed, claims.received_us)
         case Kind.LOSS:
-            return ledger.loss(msgspec.json.decode(entry.meta, type=LossEntry).loss)
+            loss = msgspec.json.decode(entry.meta, type=LossEntry).loss
+            step.told += ledger.loss(loss)
+            step.journaled_losses.append(loss.id)
+        case Kind.FINDING:
+            finding = msgspec.json.decode(entry.meta, type=Finding)
+            ledger.finding(finding)
+            step.journaled.append(finding)
         case Kind.DECOMMISSION:
             gone = msgspec.json.decode(entry.meta, type=DecommissionEntry)
             ledger.decommission(gone.stream, gone.at_us)
-    return []
 
 
 def read_ledger(directory: str) -> Ledger:
-    """The books as last committed. Raises Unavailable while there are none."""
-    if not Path(directory, _FILE).exists():
-        raise Unavailable("the books are not there yet: ask again in a moment")
-    engine = _connect(directory)
+    """The books as last committed, read once. Raises Unavailable while there are none."""
+    reader = BooksReader(directory)
     try:
-        return _load(engine)[0]
-    except sa.exc.OperationalError as error:
-        raise Unavailable("the books cannot be read right now: ask again in a moment") from error
+        return reader.books().ledger
     finally:
-        engine.dispose()
-
-
-def _load(engine: sa.Engine) -> tuple[Ledger, dict[str, int]]:
-    ledger = Ledger()
-    with engine.begin() as connection:
-        state = {row.name: row.value for row in connection.execute(sa.select(_state))}
-        if not state:
-            state = {"format": _FORMAT, "journal": 0, "posting": 0}
-            connection.execute(_state.insert(), [{"name": n, "value": v} for n, v in state.items()])
-        if state["format"] != _FORMAT:
-            raise Misconfigured([f"{_FILE} has format {state['format']}: delete it, it is made anew"])
-        for key, blob in connection.execute(sa.select(_stream)):
-            ledger.streams[key] = _STREAM_BOOK.decode(blob)
-        for tenant, name, blob in connection.execute(sa.select(_agent)):
-            ledger.agents[tenant, name] = _AGENT_BOOK.decode(blob)
-    return ledger, {"journal": state["journal"], "posting": state["posting"]}
+        reader.close()

@@ -7,8 +7,8 @@ from typing import Literal
 import msgspec
 
 from gapless.ledger.audit import audit
-from gapless.ledger.ledger import Ledger
 from gapless.ledger.states import Allowances
+from gapless.platform.auditor_reader import Books
 from gapless.platform.audits import iso
 
 Verdict = Literal["complete", "incomplete", "unknown"]
@@ -27,7 +27,7 @@ class Completeness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def completeness(
-    ledger: Ledger | None,
+    books: Books | None,
     tenant: str,
     tables: tuple[str, ...],
     from_us: int | None,
@@ -36,22 +36,23 @@ def completeness(
 ) -> Completeness:
     """What the books say of ``tables`` of a tenant with times in ``[from_us, to_us)``.
 
-    ``ledger`` is None while there are no books. It must have been read before the tables' files were looked
-    up: then all that it calls stored was in them.
+    ``books`` is None while there are none. They must have been read before the tables' files were looked
+    up: then all that they call stored was in them.
     """
-    if ledger is None or not tables:
-        why = "the query names no table" if ledger else "the books are not there yet: ask again in a moment"
+    if books is None or not tables:
+        why = "the query names no table" if books else "the books are not there yet: ask again in a moment"
         return Completeness(
             verdict="unknown", through=None, missing=0, lost=0, quarantined=0, holding_back=[why]
         )
     reports = [
         audit(
-            ledger,
+            books.ledger,
             now_us,
             tenant=tenant,
             table=table,
             from_us=from_us,
             to_us=to_us,
+            audited_us=books.audited_us,
             allowed=Allowances(),
         )
         for table in tables

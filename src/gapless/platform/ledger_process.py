@@ -1,5 +1,6 @@
-"""The process that folds the journal and the lake's postings into the books.
+"""The process that folds the journal and the lake's postings into the books, and audits them.
 
+One thread folds, another posts what the auditor tells, so that a gateway that hangs stops no audit.
 Arguments: the supervisor's pid, the data directory.
 """
 
@@ -16,8 +17,9 @@ from gapless.log.disk import OsDisk
 from gapless.log.reader import LogReader
 from gapless.model.errors import Corrupt, GaplessError, Misconfigured, Unavailable
 from gapless.platform import logs
+from gapless.platform.auditor_poster import Poster
 from gapless.platform.books import Bookkeeper
-from gapless.platform.children import say_ready
+from gapless.platform.children import say_ready, say_step
 from gapless.platform.layout import journal_directory, lake_directory, ledger_directory
 from gapless.process import GIVE_UP, die_with
 
@@ -36,25 +38,40 @@ def main(parent_pid: str, directory: str) -> int:
     try:
         catalog = Catalog(lake_directory(directory))
         reader = LogReader(OsDisk(), journal_directory(directory))
-        bookkeeper = Bookkeeper(ledger_directory(directory), reader, catalog.postings_after)
+        bookkeeper = Bookkeeper(ledger_directory(directory), reader, catalog)
+        poster = Poster(directory)
         say_ready()
-        wait_s = 0.0
-        while signal.sigtimedwait(_STOP_SIGNALS, wait_s) is None:
-            wait_s = _step(bookkeeper)
-        bookkeeper.close()
+        _run(bookkeeper, poster)
         return 0
     except GaplessError as error:
         print(f"gapless: {error}", file=sys.stderr)
         return GIVE_UP if isinstance(error, (Misconfigured, Corrupt)) else 1
 
 
-def _step(bookkeeper: Bookkeeper) -> float:
-    """Fold what there is; return for how many seconds to wait before the next."""
+def _run(bookkeeper: Bookkeeper, poster: Poster) -> None:
+    """Step until told to stop."""
+    poster.start()
     try:
-        return 0.0 if bookkeeper.step(time.time_ns() // 1000) else _IDLE_S
+        wait_s = 0.0
+        while signal.sigtimedwait(_STOP_SIGNALS, wait_s) is None:
+            wait_s = _step(bookkeeper, poster)
+            say_step()
+    finally:
+        poster.stop()
+    bookkeeper.close()
+
+
+def _step(bookkeeper: Bookkeeper, poster: Poster) -> float:
+    """Fold what there is; return for how many seconds to wait before the next."""
+    begun_s = time.monotonic()
+    try:
+        taken = bookkeeper.step(time.time_ns() // 1000)
     except Unavailable as error:
         _log.warning("ledger_waits", error=str(error))
         return _RETRY_S
+    if bookkeeper.caught_up:
+        poster.caught_up(begun_s)
+    return 0.0 if taken else _IDLE_S
 
 
 if __name__ == "__main__":

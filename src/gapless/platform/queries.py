@@ -15,14 +15,10 @@ from gapless.gateway.gateway import Gateway
 from gapless.gateway.problems import json_response
 from gapless.gateway.tokens import Token
 from gapless.lake.catalog import Catalog
-from gapless.ledger.audit import audit
-from gapless.ledger.ledger import Ledger
-from gapless.ledger.states import Allowances
-from gapless.model.errors import Refused, Unavailable
+from gapless.model.errors import Unavailable
 from gapless.model.stream import check_name
 from gapless.model.tables import QUARANTINE, TableSchema, known_tables, table_schema
-from gapless.platform.audits import audit_json
-from gapless.platform.books import read_ledger
+from gapless.platform.auditor_reader import Books, BooksReader
 from gapless.platform.completeness import Completeness, completeness
 from gapless.query.pool import QueryPool
 from gapless.query.request import Language, QueryRequest, QueryResult, ResultColumn, TableFiles
@@ -61,7 +57,7 @@ class QueryAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class Queries:
     """Answers queries over the lake, each for one tenant."""
 
-    def __init__(self, gateway: Gateway, catalog: Catalog, pool: QueryPool, books: str) -> None:
+    def __init__(self, gateway: Gateway, catalog: Catalog, pool: QueryPool, books: BooksReader) -> None:
         self._gateway = gateway
         self._books = books
         self._catalog = catalog
@@ -75,7 +71,7 @@ class Queries:
         asked = decode_json(body, QueryBody, "a query")
         token = self._gateway.access.require(request, "read", asked.tenant)
         check_name("tenant", asked.tenant)
-        ledger = await asyncio.to_thread(self._ledger)
+        books = await asyncio.to_thread(self._read_books)
         tables = await asyncio.to_thread(self._tables, token, asked)
         query = QueryRequest(
             text=asked.text,
@@ -85,35 +81,15 @@ class Queries:
             to_us=asked.to_us,
         )
         result = await _unless_gone(request, self._pool.run(query))
-        return json_response(self._answer(asked, ledger, result))
+        return json_response(await asyncio.to_thread(self._answer, asked, books, result))
 
-    async def audit(self, request: Request) -> Response:
-        """The handler of `GET /v1/audit?tenant=&table=&from_us=&to_us=`: the books, judged now."""
-        asked = request.query_params
-        tenant = asked.get("tenant")
-        if tenant is None:
-            self._gateway.access.require_operator(request)
-        else:
-            self._gateway.access.require(request, "read", tenant)
-        bounds = {}
-        for name in ("from_us", "to_us"):
-            try:
-                bounds[name] = int(asked[name]) if name in asked else None
-            except ValueError as error:
-                raise Refused(f"{name} is not a number of microseconds since 1970") from error
-        ledger = await asyncio.to_thread(read_ledger, self._books)
-        report = audit(
-            ledger, now_us(), tenant=tenant, table=asked.get("table"), allowed=Allowances(), **bounds
-        )
-        return json_response(audit_json(report))
-
-    def _ledger(self) -> Ledger | None:
+    def _read_books(self) -> Books | None:
         try:
-            return read_ledger(self._books)
+            return self._books.books()
         except Unavailable:
             return None
 
-    def _answer(self, asked: QueryBody, ledger: Ledger | None, result: QueryResult) -> QueryAnswer:
+    def _answer(self, asked: QueryBody, books: Books | None, result: QueryResult) -> QueryAnswer:
         return QueryAnswer(
             columns=result.columns,
             rows=result.rows_json,
@@ -121,7 +97,7 @@ class Queries:
             elapsed_us=result.elapsed_us,
             scanned_files=result.scanned_files,
             completeness=completeness(
-                ledger, asked.tenant, result.tables, asked.from_us, asked.to_us, now_us()
+                books, asked.tenant, result.tables, asked.from_us, asked.to_us, now_us()
             ),
         )
 

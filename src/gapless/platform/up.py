@@ -9,27 +9,32 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gapless.log.disk import OsDisk, write_atomically
 from gapless.log.lock import DirectoryLock
 from gapless.model.errors import Misconfigured
-from gapless.platform.children import Child
+from gapless.platform.children import STALLED_S, Child
 from gapless.platform.layout import url_path
+from gapless.watchdog import LOOK_S_MAX
 
 _BACKLOG = 1024
+_STALLED_S_MAX = 3600.0
 
 
 @dataclass(frozen=True)
 class UpSettings:
     """``listen`` is HOST:PORT; port 0 takes a free one. Without TLS (both files, PEM) only a loopback
-    address is listened on, unless ``insecure``."""
+    address is listened on, unless ``insecure``. A process that finishes no step of its work for ``stalled_s``
+    is killed and replaced; while it starts, it has twenty times as long."""
 
     directory: str
     listen: str = "127.0.0.1:8420"
     insecure: bool = False
     tls_certificate: str | None = None
     tls_key: str | None = None
+    stalled_s: float = STALLED_S
 
     @property
     def tls(self) -> tuple[str, ...]:
@@ -64,10 +69,11 @@ async def _supervise(
     # The supervisor holds the socket: while the gateway is started again, connections wait.
     descriptor = listener.fileno()
     arguments = (directory, str(descriptor), *settings.tls)
+    child = partial(Child, stalled_s=settings.stalled_s)
     children = [
-        Child("gateway", "gapless.platform.gateway_process", arguments, (descriptor,)),
-        Child("lake", "gapless.platform.lake_process", (directory,)),
-        Child("ledger", "gapless.platform.ledger_process", (directory,)),
+        child("gateway", "gapless.platform.gateway_process", arguments, (descriptor,)),
+        child("lake", "gapless.platform.lake_process", (directory,)),
+        child("ledger", "gapless.platform.ledger_process", (directory,)),
     ]
     stopped = _stop_signal()
     keepers = [asyncio.create_task(child.keep()) for child in children]
@@ -117,6 +123,12 @@ def _address(settings: UpSettings) -> tuple[str, int]:
         )
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         faults.append("--tls-cert and --tls-key go together: give both")
+    # One look alone, after the supervisor was held up itself, must not be the end of a child.
+    if not LOOK_S_MAX < settings.stalled_s <= _STALLED_S_MAX:
+        faults.append(
+            f"--stalled-s {settings.stalled_s:g} is no time to judge by: give more than {LOOK_S_MAX:g} "
+            f"seconds, and at most {_STALLED_S_MAX:g}"
+        )
     faults += [f"{path} cannot be read: name a PEM file" for path in settings.tls if not os.path.isfile(path)]
     if faults:
         raise Misconfigured(faults)

@@ -23,9 +23,16 @@ _GLOB_CHARACTERS = frozenset("*?[]{}")
 
 
 class QueryLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds on one query. Beyond ``rows_max`` and ``result_bytes_max`` the answer is cut and says so; beyond
-    the others the query is refused. ``result_bytes_max`` counts the rows as JSON; ``time_s_max`` counts from
-    when a worker takes the query; ``memory_bytes_max`` bounds what the engine allocates for it."""
+    """Bounds on one query. What goes over one that cuts nothing is refused.
+
+    ``text_bytes_max``: the query's text.
+    ``rows_max``: rows of the answer; beyond it the answer is cut and says so.
+    ``result_bytes_max``: the rows as JSON; beyond it the answer is cut and says so.
+    ``time_s_max``: counts from when a worker takes the query.
+    ``memory_bytes_max``: what the engine allocates for it.
+    ``threads_max``: threads of the engine.
+    ``files_max``: data files of the tables that the text names.
+    """
 
     text_bytes_max: int = 100_000
     rows_max: int = 100_000

@@ -1,0 +1,1 @@
+"""Writes docs/reference from the code. One module a page; ``docs/generate.py`` puts them together."""

@@ -1,0 +1,89 @@
+"""What the lake found in the journal and could not take in: findings for people, and losses for the books.
+
+A batch whose payload is damaged still says what was in it, and the books have it as journaled; nobody will
+ever store it. So its seqs are declared lost, with the cause ``journal_corrupt``; if another copy of the batch
+turns up, that reverses it. Where not even the header can be read no seq can be named from there. Nor need it
+be: the books do not have that batch as journaled, so its seqs are a gap as soon as a claim or a later batch
+shows that they exist, exactly those, and an operator can declare them lost.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from gapless.ledger.events import name_of, quoted
+from gapless.log.frame import DAMAGED
+from gapless.log.port import EntryReader
+from gapless.model.claim import Loss
+from gapless.model.entry import BatchEntry, Kind
+from gapless.model.errors import Refused
+from gapless.model.finding import Finding, FindingKind
+
+#: The lake's kinds of notices, and what they are to the auditor.
+_KINDS: dict[str, FindingKind] = {
+    "damaged": "journal_damaged",
+    "unreadable": "journal_damaged",
+    "batch_quarantined": "batch_quarantined",
+    "not_compacted": "lake_damaged",
+    "not_expired": "lake_damaged",
+}
+
+
+class Notice(Protocol):
+    """What the lake's catalogue tells: see there."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def until(self) -> int: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def table(self) -> str: ...
+
+
+def finding_of(notice: Notice, at_us: int) -> Finding:
+    """The finding that tells of a notice. Its id is the same for the same place and words, so that a lake
+    that is made anew says nothing new."""
+    kind = _KINDS.get(notice.kind, "lake_damaged")
+    whose = f"{notice.tenant}/{notice.table}" if notice.tenant else "the platform"
+    return Finding(
+        id=f"{kind}/{notice.position}-{notice.until}/{name_of(notice.tenant, notice.table, notice.text)}",
+        kind=kind,
+        at_us=at_us,
+        state="opened",
+        text=f"{whose}: {quoted(notice.text)}",
+        tenant=notice.tenant,
+        table=notice.table,
+    )
+
+
+def loss_of(notice: Notice, at_us: int, reader: EntryReader) -> Loss | None:
+    """The loss of a batch that the journal has and that nobody can read any more; None if this is none, or
+    if its seqs cannot be named. Raises Unavailable if the journal cannot be read now."""
+    if _KINDS.get(notice.kind) != "journal_damaged":
+        return None
+    frames = reader.read(notice.position, bytes_max=1)
+    if not frames or frames[0].position != notice.position or frames[0].kind not in (Kind.BATCH, DAMAGED):
+        return None
+    try:
+        header = msgspec.json.decode(frames[0].meta, type=BatchEntry).header.check()
+    except (msgspec.MsgspecError, Refused):
+        return None
+    return Loss(
+        id=f"journal_corrupt/{notice.position}",
+        stream=header.stream,
+        epoch=header.epoch,
+        cause="journal_corrupt",
+        declared_us=at_us,
+        not_before_us=header.read_from_us,
+        not_after_us=header.read_to_us,
+        ranges=((header.first, header.next),),
+        evidence=quoted(notice.text),
+    )

@@ -1,0 +1,297 @@
+"""The ledger's file: books, findings, what is still to be told to the gateway, and the cursors. SQLite.
+
+Commit point: one transaction holds the books that a step changed, the findings that came of it, the outbox
+and all cursors. A crash before it leaves the state of the step before, and the same entries are folded again.
+
+The outbox holds what the journal is to get through the gateway. Who posts removes a row once the gateway has
+answered for it; a crash between the two leaves a row whose entry is in the journal, and the fold removes it
+when it meets that entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.dialects.sqlite import insert
+
+from gapless.ledger.encoding import decode_agent, decode_stream, encode_book
+from gapless.ledger.ledger import Ledger
+from gapless.model.claim import Loss
+from gapless.model.errors import Unavailable
+from gapless.model.finding import LASTING, Finding
+
+_log = structlog.get_logger("gapless.ledger")
+
+FORMAT = 2
+FILE = "ledger.db"
+_BUSY_TIMEOUT_S = 10.0
+_IDS_MAX = 500  # in one question to the database
+
+metadata = sa.MetaData()
+
+#: ``format``; ``step`` counts the commits; ``journal``, ``posting`` and ``notice`` are the cursors;
+#: ``audited_us`` is the time as of which the books had caught up with the journal and were looked at;
+#: ``told_us`` the time in the newest id of a finding.
+state = sa.Table(
+    "state",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+
+#: ``step`` is the one that changed the book last.
+stream = sa.Table(
+    "stream",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("step", sa.BigInteger, nullable=False, index=True),
+    sa.Column("book", sa.LargeBinary, nullable=False),
+)
+agent = sa.Table(
+    "agent",
+    metadata,
+    sa.Column("tenant", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("book", sa.LargeBinary, nullable=False),
+)
+
+#: Every finding there ever was. ``finding`` is its opening; ``closed_us`` is NULL while it is open.
+finding = sa.Table(
+    "finding",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("tenant", sa.String, nullable=False),
+    sa.Column("table_name", sa.String, nullable=False),
+    sa.Column("opened_us", sa.BigInteger, nullable=False, index=True),
+    sa.Column("closed_us", sa.BigInteger, nullable=True),
+    sa.Column("finding", sa.LargeBinary, nullable=False),
+)
+
+#: What is to be posted, in order. ``name`` tells it from every other message.
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("n", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.String, nullable=False, unique=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("message", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+_INITIAL = {
+    "format": FORMAT,
+    "step": 0,
+    "journal": 0,
+    "posting": 0,
+    "notice": 0,
+    "audited_us": 0,
+    "told_us": 0,
+}
+
+
+class Message(NamedTuple):
+    """A row of the outbox; ``message`` is JSON."""
+
+    n: int
+    kind: Literal["finding", "loss"]
+    message: bytes
+
+
+class Step(msgspec.Struct, kw_only=True):
+    """What one step commits beside the changed books.
+
+    ``told`` are findings, opened or closed, that the journal is to have; those known already are left out.
+    ``grown`` are open ones with more records than before. ``journaled`` and ``journaled_losses`` are what the
+    journal turned out to have.
+    """
+
+    cursors: dict[str, int]
+    told: list[Finding] = msgspec.field(default_factory=list)
+    grown: list[Finding] = msgspec.field(default_factory=list)
+    journaled: list[Finding] = msgspec.field(default_factory=list)
+    losses: list[Loss] = msgspec.field(default_factory=list)
+    journaled_losses: list[str] = msgspec.field(default_factory=list)
+
+
+def connect(directory: str) -> sa.Engine:
+    """An engine on the file in ``directory``. Writing transactions take the write lock when they begin, so
+    that none has to be given up half-way; a commit returns once it is on disk."""
+    engine = sa.create_engine(f"sqlite:///{directory}/{FILE}", connect_args={"timeout": _BUSY_TIMEOUT_S})
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver would begin transactions by itself, too late
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writing = connection.get_execution_options().get("writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+class LedgerStore:
+    """The file in ``directory``, for its one folding process: made where there is none, and made anew where
+    it has another format, since all of it is a fold of the journal. Raises Unavailable."""
+
+    def __init__(self, directory: str) -> None:
+        Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+        _remove_other_formats(directory)
+        self._engine = connect(directory)
+        self._writer = self._engine.execution_options(writing=True)
+        try:
+            with self._writer.begin() as connection:
+                metadata.create_all(connection)
+                rows = [{"name": name, "value": value} for name, value in _INITIAL.items()]
+                connection.execute(insert(state).on_conflict_do_nothing(), rows)
+        except sa.exc.OperationalError as error:
+            raise Unavailable("the books cannot be opened: will be tried again") from error
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def load(self) -> tuple[Ledger, dict[str, int], list[Finding]]:
+        """The books, the state, and the lasting findings that are open."""
+        ledger = Ledger()
+        with self._engine.begin() as connection:
+            values = read_state(connection)
+            read_streams(connection, ledger, after_step=0)
+            for tenant, name, book in connection.execute(sa.select(agent)):
+                ledger.agents[tenant, name] = decode_agent(book)
+            lasting = sa.select(finding.c.finding).where(
+                finding.c.closed_us.is_(None), finding.c.kind.in_(LASTING)
+            )
+            known = [msgspec.json.decode(row, type=Finding) for row in connection.scalars(lasting)]
+        return ledger, values, known
+
+    def unknown(self, findings: Sequence[Finding]) -> list[Finding]:
+        """Those of ``findings`` that are not in the file."""
+        if not findings:
+            return []
+        with self._engine.begin() as connection:
+            known = _known(connection, {each.id for each in findings})
+        return [each for each in findings if each.id not in known]
+
+    def commit(self, ledger: Ledger, step: Step) -> None:
+        """Keep a step, all of it or nothing; empties what the ledger notes as changed.
+
+        Raises sqlalchemy.exc.DBAPIError; then what is in memory is ahead of what is kept.
+        """
+        with self._writer.begin() as connection:
+            number = read_state(connection)["step"] + 1
+            _keep_books(connection, ledger, number)
+            _keep_findings(connection, step)
+            for loss in step.losses:
+                _send(connection, f"loss {loss.id}", "loss", msgspec.json.encode(loss))
+            journaled = [f"{each.state} {each.id}" for each in step.journaled]
+            journaled += [f"loss {id_}" for id_ in step.journaled_losses]
+            for names in _chunks(journaled):
+                connection.execute(outbox.delete().where(outbox.c.name.in_(names)))
+            for name, value in {**step.cursors, "step": number}.items():
+                connection.execute(state.update().where(state.c.name == name).values(value=value))
+        ledger.changed.clear()
+        ledger.changed_agents.clear()
+
+
+def read_state(connection: sa.Connection) -> dict[str, int]:
+    """What stands in ``state``."""
+    return {row.name: row.value for row in connection.execute(sa.select(state))}
+
+
+def read_streams(connection: sa.Connection, ledger: Ledger, *, after_step: int) -> None:
+    """Put the books that changed after a step into ``ledger``."""
+    changed = sa.select(stream.c.id, stream.c.book).where(stream.c.step > after_step)
+    for id_, book in connection.execute(changed):
+        ledger.streams[id_] = decode_stream(book)
+
+
+def _keep_books(connection: sa.Connection, ledger: Ledger, number: int) -> None:
+    books = [{"id": id_, "step": number, "book": encode_book(ledger.streams[id_])} for id_ in ledger.changed]
+    agents = [
+        {"tenant": tenant, "name": name, "book": encode_book(ledger.agents[tenant, name])}
+        for tenant, name in ledger.changed_agents
+    ]
+    if books:
+        put = insert(stream)
+        new = {"book": put.excluded.book, "step": put.excluded.step}
+        connection.execute(put.on_conflict_do_update(index_elements=["id"], set_=new), books)
+    if agents:
+        put = insert(agent)
+        new = {"book": put.excluded.book}
+        connection.execute(put.on_conflict_do_update(index_elements=["tenant", "name"], set_=new), agents)
+
+
+def _keep_findings(connection: sa.Connection, step: Step) -> None:
+    known = _known(connection, {each.id for each in (*step.told, *step.journaled)})
+    for each in step.told:
+        if each.state == "closed" or each.id not in known:
+            _send(connection, f"{each.state} {each.id}", "finding", msgspec.json.encode(each))
+    for each in (*step.journaled, *step.told):
+        if each.id not in known:
+            known.add(each.id)
+            connection.execute(finding.insert(), _row(each))
+        if each.state == "closed":
+            still_open = (finding.c.id == each.id, finding.c.closed_us.is_(None))
+            connection.execute(finding.update().where(*still_open).values(closed_us=each.at_us))
+    for each in step.grown:
+        encoded = msgspec.json.encode(each)
+        connection.execute(finding.update().where(finding.c.id == each.id).values(finding=encoded))
+
+
+def _send(connection: sa.Connection, name: str, kind: str, message: bytes) -> None:
+    row = {"name": name, "kind": kind, "message": message}
+    connection.execute(insert(outbox).on_conflict_do_nothing(), row)
+
+
+def _known(connection: sa.Connection, ids: Iterable[str]) -> set[str]:
+    return {
+        id_
+        for some in _chunks(list(ids))
+        for id_ in connection.scalars(sa.select(finding.c.id).where(finding.c.id.in_(some)))
+    }
+
+
+def _chunks(names: list[str]) -> list[list[str]]:
+    return [names[at : at + _IDS_MAX] for at in range(0, len(names), _IDS_MAX)]
+
+
+def _row(each: Finding) -> dict[str, Any]:
+    return {
+        "id": each.id,
+        "kind": each.kind,
+        "tenant": each.tenant,
+        "table_name": each.table,
+        "opened_us": each.at_us,
+        "closed_us": None,
+        "finding": msgspec.json.encode(each),
+    }
+
+
+def _remove_other_formats(directory: str) -> None:
+    """A crash half-way leaves a file that is removed at the next start."""
+    path = Path(directory, FILE)
+    if not path.exists():
+        return
+    engine = connect(directory)
+    try:
+        with engine.begin() as connection:
+            found = read_state(connection).get("format", 0)
+    except sa.exc.DatabaseError as error:
+        if isinstance(error, sa.exc.OperationalError) and "no such table" not in str(error):
+            raise Unavailable("the books cannot be opened: will be tried again") from error
+        found = 0  # not of ours, or cut short
+    finally:
+        engine.dispose()
+    if found != FORMAT:
+        _log.warning("books_made_anew", path=str(path), found_format=found, format=FORMAT)
+        # The database last: what is left of its log must never meet another database of its name.
+        for each in (Path(f"{path}-wal"), Path(f"{path}-shm"), path):
+            each.unlink(missing_ok=True)
