@@ -15,7 +15,7 @@ class Watch:
     """Watches one process. Look at it about every second."""
 
     def __init__(self, stalled_s: float) -> None:
-        self._stalled_s = stalled_s
+        self.stalled_s = stalled_s
         self.begin()
 
     def begin(self) -> None:
@@ -34,7 +34,7 @@ class Watch:
             self.stood_still_s = 0.0
         else:
             self.stood_still_s += elapsed_s
-        return self.stood_still_s >= self._stalled_s
+        return self.stood_still_s >= self.stalled_s
 
 
 class Backoff:

@@ -13,8 +13,10 @@ from gapless.agent.acks import Acks, AckWriter, Outcome
 from gapless.agent.follow import Spooled, SpoolView
 from gapless.agent.sources import FileCursor
 from gapless.agent.spool import ROOM_MARGIN_BYTES, Spool, SpoolSettings, Times
+from gapless.agent.state import LOSSES_MAX
 from gapless.model.batch import Part
 from gapless.model.errors import Unavailable
+from gapless.model.ranges import RangeSet
 from gapless.model.stream import StreamKey
 from gapless.testing.disk import Fate, SimDisk
 from gapless.testing.faults import Fault, SimCrash, faults
@@ -337,3 +339,27 @@ def test_a_crash_while_renumbering_loses_and_doubles_nothing() -> None:
         assert b"".join(content) == bytes(range(60))
         assert {batch.epoch for batch in found.batches} == {again.stream(STREAM).opened.epoch}
     pytest.fail("more effects than the script can have")
+
+
+def test_many_losses_are_kept_in_few_with_the_same_ranges() -> None:
+    disk = SimDisk(Random(1))
+    settings = SpoolSettings(
+        size_bytes_max=ROOM_MARGIN_BYTES + 400_000,
+        segment_bytes_max=10_000,
+        free_bytes_min=0,
+        when_full="declare",
+    )
+    spool = opened(disk, count(1), settings)
+    for at in range(3 * LOSSES_MAX):
+        spool.add_batch(
+            STREAM, bytes(20_000), raw_bytes=10, count=10, parts=(), marks=(), cursors=(), times=Times(at, at)
+        )
+        spool.commit()
+        spool.make_room(50_000, Acks())
+    found = view(disk)
+    gone = found.batches[0].first
+    assert gone > 10 * 2 * LOSSES_MAX
+    assert len(found.state.losses) <= LOSSES_MAX
+    assert found.state.losses == spool._state.losses
+    lost = RangeSet(each for loss in found.state.losses.values() for each in loss.ranges)
+    assert list(lost) == [(0, gone)]

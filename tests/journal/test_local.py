@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gapless.journal.local import LocalJournal
-from gapless.log.lock import DirectoryLock
 from gapless.log.disk import OsDisk
 from gapless.log.frame import DAMAGED
+from gapless.log.lock import DirectoryLock
 from gapless.log.segments import LogWriter
 from gapless.model.errors import Unavailable
 

@@ -125,7 +125,7 @@ def test_a_dead_agent_is_one_finding_within_ten_seconds_whatever_it_did_last(wat
 def test_a_stalled_upload_is_not_called_over_because_its_agent_falls_silent(watched: Watched) -> None:
     watched.run(20, lambda: watched.claim(says(50, held=((0, 50),))))
     watched.run(60)
-    assert watched.seen("upload_stalled") == [("opened", 8)]
+    assert watched.seen("upload_stalled") == [("opened", 7)]
     assert watched.seen("agent_silent") == [("opened", 27)]
 
 

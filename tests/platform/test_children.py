@@ -53,7 +53,7 @@ async def _kept(child: Child) -> AsyncIterator[asyncio.Task[None]]:
 async def _ends(kind: str, directory: Path, count: int, stalled_s: float = STALLED_S) -> list[Any]:
     """What is logged until ``count`` children of this kind have ended."""
     with capture_logs() as logs:
-        async with _kept(_child(kind, directory, stalled_s)) as keeper:
+        async with asyncio.timeout(30), _kept(_child(kind, directory, stalled_s)) as keeper:
             while sum(log["event"] == "child_ended" for log in logs) < count:
                 assert not keeper.done()
                 await asyncio.sleep(0.02)

@@ -122,7 +122,7 @@ class Spool:
         self._prev_next_known = not (self.moved or self._state.broken)
         self._pending: list[tuple[int, int, Batch]] = []
         self._before: dict[StreamKey, StreamState | None] = {}
-        self._new_losses: list[str] = []
+        self._losses_before: dict[str, Loss] | None = None
 
     @property
     def used_bytes(self) -> int:
@@ -311,20 +311,20 @@ class Spool:
         except Unavailable:
             self._take_back()
             raise
-        if isinstance(meta, LossNote) and meta.loss.id not in self._state.losses:
-            self._new_losses.append(meta.loss.id)
+        if isinstance(meta, LossNote) and self._losses_before is None:
+            self._losses_before = dict(self._state.losses)
         self._state.apply(meta, position)
         return position
 
     def _take_back(self) -> None:
         for stream, state in self._before.items():
             self._state.put_back(stream, state)
-        for loss_id in self._new_losses:
-            self._state.losses.pop(loss_id, None)
+        if self._losses_before is not None:
+            self._state.losses = self._losses_before
         self._forget_undo()
 
     def _forget_undo(self) -> None:
-        self._pending, self._before, self._new_losses = [], {}, []
+        self._pending, self._before, self._losses_before = [], {}, None
 
     def _snapshot(self) -> Message:
         return Message(SpoolKind.SNAPSHOT, msgspec.json.encode(self._state.snapshot()))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
+
 from gapless.agent.frames import (
     Batch,
     CursorChange,
@@ -19,12 +21,15 @@ from gapless.agent.frames import (
 from gapless.agent.sources import FileCursor
 from gapless.model.batch import Part
 from gapless.model.claim import Loss
+from gapless.model.ranges import RangeSet
 from gapless.model.stream import EpochOpen, StreamKey
 
 #: Epochs that a stream left, kept so that their end can be claimed; and files without a record between
 #: two batches. Of either, the newest are kept.
 ENDED_MAX = 16
 PARTS_MAX = 1024
+#: Losses kept one by one; beyond, those of a full spool are kept as one for each epoch.
+LOSSES_MAX = 64
 
 
 class Hole(NamedTuple):
@@ -93,6 +98,8 @@ class SpoolState:
                     entry.parts = (*entry.parts, *parts)[-PARTS_MAX:]
             case LossNote(loss, cursors):
                 self.losses[loss.id] = loss
+                if len(self.losses) > LOSSES_MAX:
+                    self.losses = _merged(self.losses.values())
                 if (entry := self._streams.get(loss.stream)) is not None:
                     entry.move(cursors)
             case EpochStart(stream, opened, fenced):
@@ -170,6 +177,30 @@ class SpoolState:
         self.losses = {loss.id: loss for loss in snapshot.losses}
         self.broken = self._blind = False
         return holes
+
+
+def _merged(losses: Iterable[Loss]) -> dict[str, Loss]:
+    """The same records lost, in fewer losses. What the platform has of them already it has twice then,
+    over the same ranges."""
+    kept: dict[str, Loss] = {}
+    full: dict[tuple[StreamKey, str], list[Loss]] = {}
+    for loss in losses:
+        if loss.cause == "spool_full":
+            full.setdefault((loss.stream, loss.epoch), []).append(loss)
+        else:
+            kept[loss.id] = loss
+    for same in full.values():
+        ranges = RangeSet(each for loss in same for each in loss.ranges)
+        last = same[-1]
+        one = msgspec.structs.replace(
+            last,
+            id=f"{last.cause}/{last.stream.id}/{last.epoch}/{min(ranges)[0]}-{ranges.end()}",
+            not_before_us=min(loss.not_before_us for loss in same),
+            not_after_us=max(loss.not_after_us for loss in same),
+            ranges=tuple(ranges),
+        )
+        kept[one.id] = one
+    return kept
 
 
 def _hole(entry: _Stream, first: int, position: int) -> list[Hole]:

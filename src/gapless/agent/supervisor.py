@@ -206,7 +206,7 @@ class _Supervisor:
             return
         _log.info("configuration_in_force")
         for name, place in self._places.items():
-            place.watch = Watch(new.agent.stalled_s)
+            place.watch.stalled_s = new.agent.stalled_s  # what it saw so far still counts
             if place.child is None:
                 continue
             if name == "collector" and (old.spool, old.sources, old.agent) != (

@@ -95,6 +95,8 @@ class LocalJournal:
             if self._owing_since_s is None:
                 return 0.0
             now_s = self._monotonic_s()
+            if self._broken:
+                return now_s - self._owing_since_s
             if not self._waiting_bytes and now_s - self._failed_at_s > _FAILURE_REMEMBERED_S:
                 return 0.0
             return now_s - self._owing_since_s

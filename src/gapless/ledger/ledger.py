@@ -212,8 +212,10 @@ class Ledger:
         backlog_first = min(
             (a for first, next_ in held for a, _ in refused.holes(first, next_)), default=None
         )
-        if backlog_first != stream.backlog_first or backlog_first is None:
-            stream.backlog_first, stream.backlog_since_us = backlog_first, received_us
+        # A backlog that gets shorter because the spool gave records up does not get on: batches alone do.
+        if stream.backlog_first is None or backlog_first is None:
+            stream.backlog_since_us = received_us
+        stream.backlog_first = backlog_first
         if not claim.unread_bytes or claim.read_bytes != stream.read_bytes:
             stream.unread_since_us = received_us
         stream.read_bytes, stream.unread_bytes = claim.read_bytes, claim.unread_bytes

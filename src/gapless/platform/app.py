@@ -138,8 +138,8 @@ def _routes(gateway: Gateway, queries: Queries, auditor: AuditorApi, records: Re
             "/v1/findings",
             auditor.findings,
             "What the auditor saw",
-            "Findings, newest first. Query parameters: tenant (left out: all, for operators), table, state (open, "
-            "the default, or all), limit (1 to 1000, the default).",
+            "Findings, newest first. Query parameters: tenant (left out: all, for operators), table, state "
+            "(open, the default, or all), limit (1 to 1000, the default).",
             scope="read",
             answer=FindingsAnswer,
             errors=(403, 422, 503),

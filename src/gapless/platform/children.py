@@ -72,7 +72,7 @@ class _Heard:
         *lines, rest = (self._rest + said).split(b"\n")
         self._rest = rest[:_LINE_BYTES_MAX]
         self.ready = self.ready or _READY in lines
-        self.steps += len(lines)
+        self.steps += lines.count(_STEP)
 
 
 class _End(NamedTuple):
