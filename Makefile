@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Both cores for the tests; set JOBS=1 to see them one by one.
 JOBS ?= 2
 
-.PHONY: install test check fmt clean
+.PHONY: install demo test kill-run check docs fmt clean
 
 install: $(VENV)/.installed
 
@@ -17,6 +17,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# September 2024, replayed: about a minute, nothing is left behind.
+demo: install
+	$(BIN)/gapless drill run microsoft-2024-09
+
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -24,6 +28,15 @@ check: install
 
 test: check
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# A million records over fifty files, while agent and platform are killed for two minutes.
+kill-run: install
+	GAPLESS_KILL_RUN_RECORDS=1000000 GAPLESS_KILL_RUN_FILES=50 GAPLESS_KILL_RUN_S=120 \
+	  $(BIN)/python -m pytest tests/platform/test_kill_run.py
+
+# docs/reference, from the code.
+docs: install
+	$(BIN)/python docs/generate.py
 
 fmt: install
 	$(BIN)/ruff format .
