@@ -21,6 +21,12 @@ def test_what_shrinks_or_stands_does_not_fill() -> None:
     assert filling.full_in_s(4_000_000, 50, 950) is None
 
 
+def test_what_is_a_year_away_is_not_filling() -> None:
+    filling = Filling()
+    filling.full_in_s(0, 0, 10**12)
+    assert filling.full_in_s(2_000_000, 100, 10**12) is None
+
+
 def test_only_the_last_half_minute_counts() -> None:
     filling = Filling(window_s=30)
     for second in range(0, 62, 2):

@@ -116,9 +116,9 @@ def test_from_a_file_to_a_verdict_and_a_silent_agent_is_named(
         assert status["unsent_records"] == 0
         process.kill()
         process.wait()
-    until(lambda: host.audit()["verdict"] == "unknown")
-    assert any("host-7" in reason for reason in host.audit()["reasons"])
-    assert host.status()["running"] is None
+    until(lambda: any("host-7" in why and "agent silent" in why for why in host.audit()["reasons"]))
+    assert host.audit()["verdict"] == "unknown"
+    until(lambda: host.status()["running"] is None)
 
 
 @pytest.mark.system

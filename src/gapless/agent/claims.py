@@ -77,6 +77,10 @@ def stream_claims(
 _NOTHING_ELSE = Witnessed()
 
 
+#: A spool that is full later than in a month is not filling.
+FULL_IN_S_MAX = 30 * 86_400.0
+
+
 class Filling:
     """How fast what has no receipt grows, over the last ``window_s``."""
 
@@ -85,8 +89,8 @@ class Filling:
         self._seen: deque[tuple[int, int]] = deque()
 
     def full_in_s(self, now_us: int, unsent_bytes: int, room_bytes: int) -> float | None:
-        """The time left until ``room_bytes`` are used up at the present rate; None when it is not filling,
-        or nobody can say yet."""
+        """The time left until ``room_bytes`` are used up at the present rate; None when that is more than
+        ``FULL_IN_S_MAX`` away, or nobody can say yet."""
         if self._seen and now_us < self._seen[-1][0]:
             self._seen.clear()  # the clock went back
         self._seen.append((now_us, unsent_bytes))
@@ -95,7 +99,8 @@ class Filling:
         since_us, before_bytes = self._seen[0]
         if unsent_bytes <= before_bytes or now_us == since_us:
             return None
-        return max(0, room_bytes) * (now_us - since_us) / 1e6 / (unsent_bytes - before_bytes)
+        full_in_s = max(0, room_bytes) * (now_us - since_us) / 1e6 / (unsent_bytes - before_bytes)
+        return full_in_s if full_in_s <= FULL_IN_S_MAX else None
 
 
 class Claimant:

@@ -21,8 +21,10 @@ from gapless.log.disk import OsDisk
 from gapless.model.errors import Unavailable
 
 _RETRY_S = 1.0
-#: How often the spool is looked at while nothing comes.
+#: How often the spool is looked at while it grows; and once it has not grown for ``_QUIET_AFTER_S``.
 _POLL_S = 0.05
+_QUIET_POLL_S = 0.2
+_QUIET_AFTER_S = 2.0
 _REPORT_EVERY_S = 0.25
 
 
@@ -49,6 +51,7 @@ class _Uploading:
         self._waits = 0  # looks around with nothing under way: standing before what is in the way
         self._progress = 0
         self._reported_s = 0.0
+        self._grew_s = time.monotonic()
 
     def run(self) -> None:
         """Open the log, and upload until Stopped. Raises Unavailable if it cannot be opened."""
@@ -80,7 +83,7 @@ class _Uploading:
         more = uploader.follow(_now_us())
         while (attempt := uploader.begin(time.monotonic(), _now_us())) is not None:
             workers.give(attempt)
-        for attempt, reply in workers.take(0 if more else _POLL_S):
+        for attempt, reply in workers.take(self._pause_s(more)):
             if reply.status in (401, 403):
                 targets.doubt_token()
             uploader.finished(attempt, reply, time.monotonic(), _now_us())
@@ -90,6 +93,14 @@ class _Uploading:
         else:
             self._troubles.over("files")
         self._report(uploader, workers)
+
+    def _pause_s(self, more: bool) -> float:
+        """How long to wait for replies before the spool is looked at again."""
+        now_s = time.monotonic()
+        if more:
+            self._grew_s = now_s
+            return 0.0
+        return _POLL_S if now_s - self._grew_s < _QUIET_AFTER_S else _QUIET_POLL_S
 
     def _report(self, uploader: Uploader, workers: Workers) -> None:
         now_s = time.monotonic()
