@@ -23,7 +23,8 @@ def iso(at_us: int) -> str | None:
 
 class FindingShown(msgspec.Struct, frozen=True, kw_only=True):
     """A finding; "noted" is what happened once and asks for nothing. ``table``, ``agent``, ``stream`` and
-    ``epoch`` are empty where it is not about one; ``count`` are the records that it concerned at most, 0 where that cannot be said."""
+    ``epoch`` are empty where it is not about one; ``count`` are the records that it concerned at most, 0
+    where that cannot be said."""
 
     id: str
     kind: FindingKind
