@@ -13,7 +13,6 @@ from __future__ import annotations
 import http.client
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -22,6 +21,7 @@ from gapless.agent.channel import Channel, Report
 from gapless.agent.claims import Claimant, Filling, Witnessed
 from gapless.agent.collect import FencedEpoch
 from gapless.agent.config import AgentConfig, FileSection
+from gapless.agent.dispatch import UploadSettings
 from gapless.agent.follow import SpoolView
 from gapless.agent.layout import (
     acks_directory,
@@ -32,6 +32,7 @@ from gapless.agent.layout import (
     spool_directory,
 )
 from gapless.agent.sources import FileCursor, OsHost, observe
+from gapless.agent.wire import Deadline, Unreachable, connection_to, reason_of
 from gapless.log.disk import OsDisk, read_small, write_atomically
 from gapless.model.claim import Restart
 from gapless.model.errors import Corrupt, GaplessError, Misconfigured, Unavailable
@@ -39,6 +40,7 @@ from gapless.model.signing import Signed, Signer
 from gapless.model.stream import StreamKey
 
 _ANSWER_BYTES_MAX = 1 << 20
+_ANSWER_S_MIN = 2.0
 _FENCED_MAX = 1000
 _RETRY_S = 1.0
 
@@ -65,7 +67,6 @@ class _Claiming:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._disk = OsDisk()
-        self._connection: http.client.HTTPConnection | None = None
         self._at = 0  # which of the URLs is in use
         self._progress = 0
         self._error_since_us = 0
@@ -85,8 +86,7 @@ class _Claiming:
                 self._once(claimant, view, acks)
                 due_s = max(due_s + self._channel.config.agent.claim_interval_s, time.monotonic())
                 while (left_s := due_s - time.monotonic()) > 0:
-                    if self._channel.wait(left_s):
-                        self._disconnect()  # where to send to may be another
+                    self._channel.wait(left_s)
         finally:
             view.close()
             acks.close()
@@ -114,9 +114,10 @@ class _Claiming:
             claimant.accepted(answer.losses)
         except GaplessError as error:
             self.say(str(error))
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self.say(f"claims are not answered ({reason}): they are said again, and records are sent on")
+        except (Unreachable, OSError, ValueError, http.client.HTTPException) as error:
+            self.say(
+                f"claims are not answered ({reason_of(error)}): they are said again, and records are sent on"
+            )
         else:
             self.say("")
 
@@ -146,29 +147,36 @@ class _Claiming:
             return ()
 
     def _send(self, config: AgentConfig, signed: Signed) -> _Answer:
-        """Raises GaplessError, OSError or HTTPException; the next attempt goes to the next URL then."""
-        timeout_s = max(2.0, config.agent.claim_interval_s)
+        """Raises GaplessError, Unreachable, OSError, ValueError or HTTPException; the next one goes to the
+        next URL then."""
+        # Shorter than three intervals, or a gateway that never answers would make us silent elsewhere, too.
+        limit_s = max(_ANSWER_S_MIN, config.agent.claim_interval_s)
+        deadline = Deadline(
+            UploadSettings(connect_timeout_s=limit_s, io_timeout_s=limit_s, attempt_s_max=2 * limit_s)
+        )
         token = _token(config.gateway.token_file)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        connection = connection_to(self._url(config))
         try:
-            if self._connection is None:
-                self._connection = _connection(self._url(config), timeout_s)
-            self._connection.request("POST", "/v1/claims", msgspec.json.encode(signed), headers)
-            response = self._connection.getresponse()
+            # A connection for each: resolved anew, and never one that somebody closed in between.
+            connection.arm(deadline)
+            connection.connect()
+            connection.request("POST", "/v1/claims", msgspec.json.encode(signed), headers)
+            response = connection.getresponse()
             data = response.read(_ANSWER_BYTES_MAX)
-            if response.status != 200:
-                raise Unavailable(f"claims: HTTP {response.status} {_text(data)}")
-            return msgspec.json.decode(data, type=_Answer)
-        except (GaplessError, OSError, http.client.HTTPException, msgspec.MsgspecError):
-            # Resolved and connected anew each time something is wrong.
-            self._disconnect()
+        except (Unreachable, OSError, http.client.HTTPException):
             self._at += 1
             raise
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
+        finally:
+            connection.close()
+        if response.status != 200:
+            self._at += 1
+            raise Unavailable(f"claims: HTTP {response.status} {_text(data)}")
+        try:
+            return msgspec.json.decode(data, type=_Answer)
+        except msgspec.MsgspecError as error:
+            self._at += 1
+            raise Unavailable(f"claims: what {self._url(config)} answers is not Gapless ({error})") from error
 
     def _url(self, config: AgentConfig) -> str:
         return config.gateway.urls[self._at % len(config.gateway.urls)]
@@ -198,14 +206,6 @@ def _token(path: str) -> str:
 def _cursors(view: SpoolView, stream: StreamKey) -> tuple[FileCursor, ...]:
     state = view.state.get(stream)
     return () if state is None else state.cursors
-
-
-def _connection(url: str, timeout_s: float) -> http.client.HTTPConnection:
-    parts = urlsplit(url)
-    if parts.hostname is None:
-        raise Misconfigured([f"{url} names no host"])
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname, parts.port, timeout=timeout_s)
 
 
 def _text(data: bytes) -> str:
