@@ -363,3 +363,64 @@ def test_many_losses_are_kept_in_few_with_the_same_ranges() -> None:
     assert found.state.losses == spool._state.losses
     lost = RangeSet(each for loss in found.state.losses.values() for each in loss.ranges)
     assert list(lost) == [(0, gone)]
+
+
+def refused(disk: SimDisk, first: int) -> Acks:
+    """Every batch has a receipt, but the one that begins at ``first``: the gateway refuses that."""
+    acks = Acks()
+    for batch in view(disk).batches:
+        acks.take(Outcome.of(batch, "refused" if batch.first == first else "receipt", 5))
+    return acks
+
+
+def test_a_refused_batch_holds_up_no_other() -> None:
+    disk = SimDisk(Random(1))
+    spool = filled(disk)
+    [kept] = [batch for batch in view(disk).batches if batch.first == 10]
+    for _ in range(40):
+        acks = refused(disk, 10)
+        spool.free(acks)
+        spool.carry(acks)
+        add(spool, 1) if offset(spool) < 250 else None
+        spool.commit()
+        assert spool.used_bytes < SMALL.size_bytes_max
+    found = view(disk)
+    [carried] = [batch for batch in found.batches if batch.first == 10]
+    assert carried.position > kept.position
+    assert (carried.epoch, carried.next, carried.digest) == (kept.epoch, kept.next, kept.digest)
+    read = found.read(carried)
+    assert read is not None and bytes(read[1]) == bytes(range(10, 20))
+    assert min(batch.first for batch in found.batches if batch != carried) > 20
+    again = opened(disk, count(50))
+    assert again.stream(STREAM).next == offset(spool)
+
+
+@pytest.mark.parametrize("error", [None, errno.EIO, errno.ENOSPC])
+def test_whatever_fails_while_it_is_carried_a_refused_batch_stays(error: int | None) -> None:
+    for effect in range(EFFECTS_MAX):
+        disk = SimDisk(Random(effect))
+        mints = count(1)
+        spool = opened(disk, mints)
+        for _ in range(12):
+            add(spool, 10)
+            spool.commit()
+        acks = refused(disk, 10)
+        fault = Fault("", error, skip=effect)
+        disk.before_effect = faults(fault)
+        try:
+            spool.free(acks)
+            assert spool.carry(acks)
+        except (SimCrash, Unavailable):
+            pass
+        disk.before_effect = faults()
+        disk.crash()
+        again = opened(disk, mints)
+        found = view(disk)
+        [kept] = [batch for batch in found.batches if batch.first == 10]
+        read = found.read(kept)
+        assert read is not None and bytes(read[1]) == bytes(range(10, 20))
+        assert (again.stream(STREAM).next, offset(again)) == (120, 120)
+        if fault.times:
+            assert effect > 3
+            return
+    pytest.fail("more effects than the script can have")

@@ -28,13 +28,12 @@ from gapless.agent.layout import (
     agent_key_path,
     chain_path,
     fenced_path,
-    restarts_path,
     spool_directory,
 )
+from gapless.agent.restarts import read_restarts
 from gapless.agent.sources import FileCursor, OsHost, observe
 from gapless.agent.wire import Deadline, Unreachable, connection_to, reason_of
 from gapless.log.disk import OsDisk, read_small, write_atomically
-from gapless.model.claim import Restart
 from gapless.model.errors import Corrupt, GaplessError, Misconfigured, Unavailable
 from gapless.model.signing import Signed, Signer
 from gapless.model.stream import StreamKey
@@ -134,17 +133,10 @@ class _Claiming:
                 for stream, source in config.streams().items()
                 if isinstance(source, FileSection)
             },
-            restarts=self._restarts(config),
+            restarts=read_restarts(self._disk, config.agent.data_dir),
             spool_limit_bytes=limit,
             fills_in_s=self._fills_in_s,
         )
-
-    def _restarts(self, config: AgentConfig) -> tuple[Restart, ...]:
-        try:
-            data = read_small(self._disk, restarts_path(config.agent.data_dir))
-            return () if data is None else msgspec.json.decode(data, type=tuple[Restart, ...])
-        except (OSError, msgspec.MsgspecError):
-            return ()
 
     def _send(self, config: AgentConfig, signed: Signed) -> _Answer:
         """Raises GaplessError, Unreachable, OSError, ValueError or HTTPException; the next one goes to the

@@ -83,6 +83,7 @@ class Collector:
         """Free what has receipts, read what there is room for, commit once."""
         try:
             self._spool.free(acks)
+            self._spool.carry(acks)
             sources = [(stream, self._source(stream)) for stream in self._order]
             unread = 0
             for _, source in sources:

@@ -53,8 +53,8 @@ class SpoolView:
     """Follows a spool that another process may be writing, and lists the batches that are still there,
     oldest first.
 
-    ``withdrawn`` are positions of batches whose records were given new seqs since (their epoch was
-    fenced); the list is the reader's to empty. ``damaged`` counts frames that could not be read; ``holes``
+    ``withdrawn`` are positions of batches that others have replaced since; the list is the reader's to
+    empty. ``damaged`` counts frames that could not be read; ``holes``
     are the seqs that were in them, as far as what stands behind the damage tells. Not thread-safe. Methods
     raise Unavailable if the disk refuses.
     """
@@ -100,10 +100,10 @@ class SpoolView:
         spooled = Spooled.of(position, next_position, batch.header)
         # Thousands of batches share a few streams: keep one object of each.
         self.batches.append(spooled._replace(stream=self._streams.setdefault(spooled.stream, spooled.stream)))
-        if batch.renumbers is not None:
-            self.withdrawn.append(batch.renumbers)
-            index = bisect_left(self.batches, batch.renumbers, key=_position)
-            if index < len(self.batches) and self.batches[index].position == batch.renumbers:
+        if batch.replaces is not None:
+            self.withdrawn.append(batch.replaces)
+            index = bisect_left(self.batches, batch.replaces, key=_position)
+            if index < len(self.batches) and self.batches[index].position == batch.replaces:
                 del self.batches[index]
 
     def between(self, base: int, end: int) -> list[Spooled]:

@@ -28,12 +28,12 @@ class SpoolKind(IntEnum):
 
 
 class Batch(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A batch, and where its source stands after it. ``renumbers``: it has the records of the batch at that
-    position, whose epoch was fenced; that one is not sent any more."""
+    """A batch, and where its source stands after it. ``replaces``: it has the records of the batch at that
+    position, which counts no more: under other seqs if its epoch was fenced, or under the same."""
 
     header: BatchHeader
     cursors: tuple[FileCursor, ...]
-    renumbers: int | None = None
+    replaces: int | None = None
 
 
 class CursorChange(msgspec.Struct, frozen=True):

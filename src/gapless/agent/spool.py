@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from gapless.agent.acks import Acks
-from gapless.agent.follow import Spooled, SpoolView
+from gapless.agent.follow import SpoolView
 from gapless.agent.frames import (
     Batch,
     CursorChange,
@@ -31,13 +31,13 @@ from gapless.agent.frames import (
     SpoolKind,
     StreamState,
 )
+from gapless.agent.losses import loss_of_hole, losses_of
 from gapless.agent.sources import FileCursor
 from gapless.log.disk import Buffer, Disk, read_small, write_atomically
 from gapless.log.segments import LogWriter, Message
 from gapless.model.batch import BatchHeader, Mark, Part, payload_digest
-from gapless.model.claim import Loss, LossCause
+from gapless.model.claim import Loss
 from gapless.model.errors import Unavailable
-from gapless.model.ranges import Range, RangeSet
 from gapless.model.stream import EpochOpen, StreamKey
 
 #: What a commit may take beyond its payloads: heads, metas, a snapshot.
@@ -141,12 +141,7 @@ class Spool:
             if stream not in collected and state is not None and not state.closed:
                 self._append(SpoolKind.CLOSE, EpochClose(stream), stream)
         for hole in self._view.holes:
-            ranges = self._without_receipt(hole.stream, hole.epoch, hole.first, hole.next, acks)
-            if ranges:
-                evidence = f"the spool could not be read before position {hole.before}"
-                loss = self._loss(
-                    hole.stream, hole.epoch, "spool_corrupt", ranges, (0, self._now_us()), evidence
-                )
+            if (loss := loss_of_hole(hole, acks, self._now_us())) is not None:
                 self._append(SpoolKind.LOSS, LossNote(loss), hole.stream)
         self.commit()
         self._view.holes.clear()
@@ -228,6 +223,31 @@ class Spool:
             return True
         return False
 
+    def carry(self, acks: Acks) -> bool:
+        """Keep what the gateway refuses from holding the rest: once half of the spool is used, append anew
+        the refused batches of the oldest segment, if they are the smaller part of it and all that it is
+        kept for, and drop it. Durable on return; False if there was nothing to do. Call it with nothing
+        uncommitted.
+
+        A batch keeps its seqs, and is offered to the gateway once more. A crash leaves it at its old place,
+        at both, or at the new one; whoever reads the log takes the new one for the old.
+        """
+        segments = self._log.segments()
+        if len(segments) < 2 or 2 * self._log.kept_bytes < self._settings.size_bytes_max:
+            return False
+        base, end = segments[0]
+        held = [batch for batch in self._view.between(base, end) if not acks.settles(batch)]
+        held_bytes = sum(batch.next_position - batch.position for batch in held)
+        if any(acks.of(batch) is None for batch in held) or 2 * held_bytes > end - base:
+            return False
+        for old in held:
+            found = self._view.read(old)
+            if found is None:
+                return False  # damaged: whoever uploads declares it
+            self._add(Batch(found[0], (), old.position), found[1])
+        self.commit()
+        return self._drop_before(end) > 0
+
     def commit(self) -> None:
         """One sync: on return everything added is durable. Raises Unavailable, and then nothing that was
         added since the last commit counts: build the sources again from ``stream``'s cursors."""
@@ -267,13 +287,25 @@ class Spool:
 
     def free(self, acks: Acks) -> int:
         """Drop the oldest segments of which every batch has a receipt with its digest, or is on a loss;
-        return how many. Durable on return."""
+        return how many. Durable on return. Call it with nothing uncommitted."""
+        self._roll(acks)
         settled = self._log.first
         for base, end in self._log.segments()[:-1]:
             if not all(acks.settles(batch) for batch in self._view.between(base, end)):
                 break
             settled = end
         return self._drop_before(settled)
+
+    def _roll(self, acks: Acks) -> None:
+        """Begin a new segment if the newest is full and nothing in it is waited for any more: it can go then.
+        Else it would keep its room until something is added, and that may be more than there is beside it."""
+        base, end = self._log.segments()[-1]
+        batches = self._view.between(base, end)
+        if end - base < self._settings.segment_bytes_max or not batches:
+            return
+        if all(acks.settles(batch) for batch in batches):
+            self._log.append(())
+            self.commit()
 
     def make_room(self, wanted_bytes: int, acks: Acks) -> None:
         """With ``when_full`` "declare": give up oldest segments until there is room. Each is declared,
@@ -284,7 +316,8 @@ class Spool:
         wanted_bytes = min(wanted_bytes, self._settings.size_bytes_max // 8)
         while self.room_bytes() < wanted_bytes and len(segments := self._log.segments()) > 1:
             base, end = segments[0]
-            for loss in self._losses_of(self._view.between(base, end), acks):
+            evidence = f"the spool's {self._settings.size_bytes_max} bytes, or the disk, were full"
+            for loss in losses_of(self._view.between(base, end), acks, self._now_us(), evidence):
                 self.add_loss(loss)
             self.commit()
             if not self._drop_before(end):
@@ -345,52 +378,3 @@ class Spool:
         if old is None:
             return EpochOpen(self._mint())
         return EpochOpen(self._mint(), old.opened.epoch, old.next if self._prev_next_known else None)
-
-    def _losses_of(self, batches: list[Spooled], acks: Acks) -> list[Loss]:
-        """One loss per epoch, of the batches without receipt; the same again gives the same identity."""
-        lost: dict[tuple[StreamKey, str], list[Spooled]] = {}
-        for batch in batches:
-            if not acks.settles(batch):
-                lost.setdefault((batch.stream, batch.epoch), []).append(batch)
-        return [
-            self._loss(
-                stream,
-                epoch,
-                "spool_full",
-                list(RangeSet((each.first, each.next) for each in gone)),
-                (min(each.read_from_us for each in gone), max(each.read_to_us for each in gone)),
-                f"the spool's {self._settings.size_bytes_max} bytes, or the disk, were full",
-            )
-            for (stream, epoch), gone in lost.items()
-        ]
-
-    def _loss(
-        self,
-        stream: StreamKey,
-        epoch: str,
-        cause: LossCause,
-        ranges: list[Range],
-        bracket: tuple[int, int],
-        evidence: str,
-    ) -> Loss:
-        return Loss(
-            id=f"{cause}/{stream.id}/{epoch}/{ranges[0][0]}",
-            stream=stream,
-            epoch=epoch,
-            cause=cause,
-            declared_us=self._now_us(),
-            not_before_us=bracket[0],
-            not_after_us=bracket[1],
-            ranges=tuple(ranges),
-            evidence=evidence,
-        )
-
-    def _without_receipt(
-        self, stream: StreamKey, epoch: str, first: int, next_: int, acks: Acks
-    ) -> list[Range]:
-        receipts = RangeSet(
-            (outcome.first, outcome.next)
-            for outcome in acks.outcomes.values()
-            if outcome.what == "receipt" and (outcome.stream, outcome.epoch) == (stream.id, epoch)
-        )
-        return receipts.holes(first, next_)

@@ -156,13 +156,16 @@ class SpoolState:
     def _batch(self, batch: Batch, position: int) -> list[Hole]:
         header = batch.header
         entry = self._streams.get(header.stream)
+        carried = entry is None or entry.opened.epoch != header.epoch or header.first < entry.next
+        if batch.replaces is not None and carried:
+            return []  # it kept its seqs, and was counted where it stood before
         if entry is None or entry.opened.epoch != header.epoch:  # its EPOCH is among what was damaged
             self._open(header.stream, header.opened)
             entry = self._streams[header.stream]
         holes = _hole(entry, header.first, position)
         entry.next = header.next
-        if batch.renumbers is None:
-            entry.parts = ()  # they stand in the header; one that is renumbered has those of its own time
+        if batch.replaces is None:
+            entry.parts = ()  # they stand in the header; one with new seqs has those of its own time
         entry.move(batch.cursors)
         return holes
 

@@ -17,17 +17,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-import msgspec
 import structlog
 
 from gapless.agent.child import Child, Main
 from gapless.agent.claim import claim
 from gapless.agent.collect import collect
 from gapless.agent.config import AgentConfig, StdinSection, load_config
-from gapless.agent.layout import agent_key_path, config_path, restarts_path, status_path
+from gapless.agent.layout import agent_key_path, config_path, status_path
 from gapless.agent.reload import ConfigFile
+from gapless.agent.restarts import RESTARTS_MAX, read_restarts, write_restarts
 from gapless.agent.status import ChildStatus, Running, write_status
 from gapless.agent.upload import upload
+from gapless.agent.waking import Signals
 from gapless.agent.work import Work
 from gapless.log.disk import OsDisk, read_small, write_atomically
 from gapless.log.lock import DirectoryLock
@@ -40,8 +41,6 @@ _log = structlog.get_logger("gapless.agent")
 
 _LOOK_EVERY_S = 0.5
 _STOP_S_MAX = 5.0
-#: Replacements kept for the claims; they name each until the platform has heard of it.
-_RESTARTS_MAX = 100
 
 
 class Parts(NamedTuple):
@@ -104,14 +103,14 @@ class _Supervisor:
         self._places = {name: _Place(main, config.agent.stalled_s) for name, main in mains.items()}
         self._disk = OsDisk()
         self._work = Work(self._disk, config.agent.data_dir)
-        self._restarts = _read_restarts(self._disk, config.agent.data_dir)
+        self._restarts = read_restarts(self._disk, config.agent.data_dir)
         self._selector = selectors.DefaultSelector()
         self._signals: set[int] = set()
         _keep_key(self._disk, config.agent.data_dir)
 
     def run(self, announce: Callable[[], None]) -> None:
         self._keep_config()
-        with _signals(self._signals) as woken:
+        with Signals(self._signals) as woken:
             self._selector.register(woken, selectors.EVENT_READ)
             gc.collect()
             gc.freeze()  # what children share with us stays shared
@@ -233,10 +232,9 @@ class _Supervisor:
     def _note_restart(self, name: str, why: str) -> None:
         self._places[name].restarts += 1
         _log.warning("child_replaced", child=name, why=why)
-        self._restarts = (*self._restarts, Restart(name, _now_us(), why))[-_RESTARTS_MAX:]
-        path = restarts_path(self._config.agent.data_dir)
+        self._restarts = (*self._restarts, Restart(name, _now_us(), why))[-RESTARTS_MAX:]
         try:
-            write_atomically(self._disk, path, msgspec.json.encode(self._restarts))
+            write_restarts(self._disk, self._config.agent.data_dir, self._restarts)
         except OSError as error:
             _log.warning("restart_not_kept", error=str(error))
 
@@ -284,37 +282,6 @@ class _Supervisor:
 
 
 _RECONFIGURED = "its configuration changed"
-
-
-class _signals:
-    """Notes signals in ``seen``, and wakes whoever waits for the socket it gives."""
-
-    def __init__(self, seen: set[int]) -> None:
-        self._seen = seen
-        self._ours, self._theirs = socket.socketpair()
-        self._ours.setblocking(False)
-        self._theirs.setblocking(False)
-
-    def __enter__(self) -> socket.socket:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(number, lambda number, _: self._seen.add(number))
-        signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
-        return self._ours
-
-    def __exit__(self, *_: object) -> None:
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        self._ours.close()
-        self._theirs.close()
-
-
-def _read_restarts(disk: OsDisk, directory: str) -> tuple[Restart, ...]:
-    try:
-        data = read_small(disk, restarts_path(directory))
-        return () if data is None else msgspec.json.decode(data, type=tuple[Restart, ...])
-    except (OSError, msgspec.MsgspecError):
-        return ()
 
 
 def _keep_key(disk: OsDisk, directory: str) -> None:
