@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Both cores for the tests; set JOBS=1 to see them one by one.
 JOBS ?= 2
+BENCH ?= quick
 
-.PHONY: install demo test kill-run check docs fmt clean
+.PHONY: install demo test kill-run check docs bench fmt clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +34,10 @@ test: check
 kill-run: install
 	GAPLESS_KILL_RUN_RECORDS=1000000 GAPLESS_KILL_RUN_FILES=50 GAPLESS_KILL_RUN_S=120 \
 	  $(BIN)/python -m pytest tests/platform/test_kill_run.py
+
+# What it costs, against its goals: about five minutes; BENCH=full takes half an hour.
+bench: install
+	$(BIN)/python -m bench $(BENCH)
 
 # docs/reference, from the code.
 docs: install

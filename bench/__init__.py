@@ -1,0 +1,1 @@
+"""Benchmarks: what the figures of the README were measured with. ``python -m bench`` runs them all."""
