@@ -51,7 +51,13 @@ def test_an_output_that_cannot_hold_every_letter_gets_the_rest_as_code_points(tm
 def test_ctrl_c_leaves_no_traceback() -> None:
     command = [sys.executable, "-c", "from gapless.cli.main import main; main()"]
     arguments = ["services", "generate", "sentinel", "--records", "100000000"]
-    with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*command, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Who started the tests in the background may have had the signal ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
         assert process.stdout is not None and process.stdout.read(1)
         process.send_signal(signal.SIGINT)
         _, words = process.communicate(timeout=30)
