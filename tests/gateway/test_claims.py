@@ -75,7 +75,7 @@ def test_claims_are_journaled_as_they_were_signed(running: Platform) -> None:
     agent = Agent()
     sent = [agent.claims(EPOCH), agent.claims(EPOCH), agent.claims()]
     for signed in sent:
-        assert accepted(running.claim(signed)) == {"losses": [], "fenced": []}
+        assert accepted(running.claim(signed)) == {"losses": [], "fenced": [], "not_allowed": []}
     assert journaled(running) == sent
 
 
@@ -94,7 +94,7 @@ def test_claims_that_arrive_late_are_taken_note_of_and_raise_no_alarm(running: P
     for signed in (first, fourth):
         running.claim(signed)
     for signed in (second, third, second, first):
-        assert accepted(running.claim(signed)) == {"losses": [], "fenced": []}
+        assert accepted(running.claim(signed)) == {"losses": [], "fenced": [], "not_allowed": []}
     assert journaled(running) == [first, fourth]
     assert findings(running) == []
 
@@ -152,10 +152,19 @@ def test_claims_for_what_the_token_is_not_for_are_403(running: Platform) -> None
     fabrikam = StreamKey("fabrikam", "SigninLogs", "host-7", "files")
     for stream in (audit, fabrikam):
         assert error(running.claim(Agent().claims(EPOCH, stream=stream), token)) == (403, "forbidden")
-        other = Agent().claims(EPOCH, losses=(loss("l", stream=stream),))
-        assert error(running.claim(other, token)) == (403, "forbidden")
     assert accepted(running.claim(Agent().claims(EPOCH), token))
     assert len(journaled(running)) == 1
+
+
+def test_streams_that_the_token_is_not_for_silence_no_other(running: Platform) -> None:
+    token = running.token("contoso", "ingest", "SigninLogs")
+    audit = StreamKey("contoso", "AuditLogs", "host-7", "files")
+    mixed = Agent().claims(EPOCH, losses=(loss("l1"), loss("l2", stream=audit)))
+    answer = accepted(running.claim(mixed, token))
+    assert answer["losses"] == ["l1"]
+    assert [stream["table"] for stream in answer["not_allowed"]] == ["AuditLogs"]
+    [entry] = running.entries(Kind.CLAIMS)
+    assert msgspec.json.decode(entry.meta, type=ClaimsEntry).not_allowed == (audit.id,)
 
 
 def stream_claim(**more: Any) -> tuple[StreamClaim, ...]:
@@ -246,7 +255,7 @@ def test_claims_are_answered_while_every_place_for_batches_is_stuck(running: Pla
     assert error(running.send(batch(0, 10))) == (429, "busy")
     agent = Agent()
     for _ in range(3):
-        assert accepted(running.claim(agent.claims(EPOCH))) == {"losses": [], "fenced": []}
+        assert accepted(running.claim(agent.claims(EPOCH))) == {"losses": [], "fenced": [], "not_allowed": []}
     assert len(journaled(running)) == 3
     released.set()
     for request in requests:

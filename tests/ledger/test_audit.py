@@ -77,7 +77,10 @@ def test_a_window_before_or_after_a_gap_is_complete_and_one_over_it_is_not() -> 
         agent.claim(ledger, t * SECOND, says(30))
     now = 160 * SECOND
     assert judged(ledger, now, from_us=110 * SECOND, to_us=140 * SECOND).verdict == "complete"
-    assert judged(ledger, now, from_us=0, to_us=99 * SECOND).verdict == "complete"
+    assert judged(ledger, now, from_us=0, to_us=101 * SECOND).verdict == "incomplete"
+    assert judged(ledger, now, from_us=0, to_us=99 * SECOND).verdict == "unknown", "nobody was there"
+    assert judged(ledger, now, from_us=150 * SECOND).verdict == "unknown", "too young"
+    assert judged(ledger, now, from_us=500 * SECOND, to_us=600 * SECOND).verdict == "unknown"
     assert judged(ledger, now, from_us=0, to_us=102 * SECOND).verdict == "incomplete"
     assert judged(ledger, now, from_us=102 * SECOND, to_us=140 * SECOND).verdict == "incomplete"
 

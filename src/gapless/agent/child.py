@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -99,6 +100,7 @@ def _child(main: Main, channel: Channel, supervisor: int, keeps_stdin: bool) -> 
         channel.report(Report(error=str(error)))
         return 1
     except BaseException:
-        traceback.print_exc(file=sys.stderr)
+        with suppress(OSError, ValueError):  # a full disk under the log is no reason for another end
+            traceback.print_exc(file=sys.stderr)
         return _DEFECT
     return 0

@@ -18,10 +18,10 @@ import msgspec
 
 from gapless.agent.acks import AckReader
 from gapless.agent.channel import Channel, Report
-from gapless.agent.claims import Claimant, Filling, Witnessed
-from gapless.agent.collect import FencedEpoch
+from gapless.agent.claims import Claimant, Filling, Witnessed, read_chain
 from gapless.agent.config import AgentConfig, FileSection
 from gapless.agent.dispatch import UploadSettings
+from gapless.agent.fenced import FencedEpoch, read_fenced
 from gapless.agent.follow import SpoolView
 from gapless.agent.layout import (
     acks_directory,
@@ -34,7 +34,7 @@ from gapless.agent.restarts import read_restarts
 from gapless.agent.sources import FileCursor, OsHost, observe
 from gapless.agent.wire import Deadline, Unreachable, connection_to, reason_of
 from gapless.log.disk import OsDisk, read_small, write_atomically
-from gapless.model.errors import Corrupt, GaplessError, Misconfigured, Unavailable
+from gapless.model.errors import GaplessError, Misconfigured, Unavailable
 from gapless.model.signing import Signed, Signer
 from gapless.model.stream import StreamKey
 
@@ -49,6 +49,7 @@ class _Answer(msgspec.Struct):
 
     losses: tuple[str, ...] = ()
     fenced: tuple[FencedEpoch, ...] = ()
+    not_allowed: tuple[StreamKey, ...] = ()
 
 
 def claim(channel: Channel) -> None:
@@ -78,7 +79,9 @@ class _Claiming:
         directory = agent.data_dir
         view = SpoolView(self._disk, spool_directory(directory))
         acks = AckReader(self._disk, acks_directory(directory))
-        claimant = Claimant(self._disk, chain_path(directory), agent.name, self._signer(directory))
+        # A key signs one chain: whose chain is lost begins another with another key.
+        signer = self._signer(directory, new=read_chain(self._disk, chain_path(directory)) is None)
+        claimant = Claimant(self._disk, chain_path(directory), agent.name, signer)
         try:
             due_s = time.monotonic()
             while True:
@@ -118,7 +121,7 @@ class _Claiming:
                 f"claims are not answered ({reason_of(error)}): they are said again, and records are sent on"
             )
         else:
-            self.say("")
+            self.say(_not_allowed(answer.not_allowed))
 
     def _witnessed(self, config: AgentConfig, view: SpoolView, acks: AckReader) -> Witnessed:
         view.follow_all()
@@ -176,16 +179,24 @@ class _Claiming:
     def _fence(self, config: AgentConfig, fenced: tuple[FencedEpoch, ...]) -> None:
         """Tell the collector, durably, before the answer counts as taken."""
         path = fenced_path(config.agent.data_dir)
-        data = read_small(self._disk, path)
-        known = () if data is None else msgspec.json.decode(data, type=tuple[FencedEpoch, ...])
+        known = read_fenced(self._disk, config.agent.data_dir)
         if new := [each for each in fenced if each not in known]:
             write_atomically(self._disk, path, msgspec.json.encode((*known, *new)[-_FENCED_MAX:]))
 
-    def _signer(self, directory: str) -> Signer:
-        key = read_small(self._disk, agent_key_path(directory))
+    def _signer(self, directory: str, *, new: bool) -> Signer:
+        path = agent_key_path(directory)
+        key = None if new else read_small(self._disk, path)
         if key is None or len(key) != 32:
-            raise Corrupt(f"{agent_key_path(directory)} is not a key of 32 bytes: restore it, or remove it")
+            key = Signer.new_private_key()
+            write_atomically(self._disk, path, key)
         return Signer(key)
+
+
+def _not_allowed(streams: tuple[StreamKey, ...]) -> str:
+    if not streams:
+        return ""
+    tables = ", ".join(sorted({f"{stream.tenant}/{stream.table}" for stream in streams}))
+    return f"the token is not for {tables}: nobody hears of these streams until it is"
 
 
 def _token(path: str) -> str:

@@ -103,8 +103,22 @@ class Filling:
         return full_in_s if full_in_s <= FULL_IN_S_MAX else None
 
 
+def read_chain(disk: Disk, path: str) -> Chain | None:
+    """Where the chain stands; None if there is none, or none that can be read: then another begins, with a
+    key of its own. Raises Unavailable if the disk refuses."""
+    try:
+        data = read_small(disk, path)
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be read ({error.strerror}): retry") from error
+    try:
+        return None if data is None else msgspec.json.decode(data, type=Chain)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+
+
 class Claimant:
-    """Makes one signed statement after the other. ``path`` is its own small file, beside the logs."""
+    """Makes one signed statement after the other. ``path`` is its own small file, beside the logs: where
+    there is none to go on from, ``signer`` must be new."""
 
     def __init__(self, disk: Disk, path: str, agent: str, signer: Signer, *, interval_s: float = 2.0) -> None:
         self._disk = disk
@@ -113,11 +127,7 @@ class Claimant:
         self._signer = signer
         self._said_restarts_us = 0
         self.interval_s = interval_s
-        try:
-            data = read_small(disk, path)
-        except OSError as error:
-            raise Unavailable(f"{path} cannot be read ({error.strerror}): retry") from error
-        self._chain = Chain() if data is None else msgspec.json.decode(data, type=Chain)
+        self._chain = read_chain(disk, path) or Chain()
 
     @property
     def answered(self) -> Collection[str]:

@@ -5,35 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 from uuid import uuid4
-
-import msgspec
 
 from gapless.agent.acks import AckReader
 from gapless.agent.channel import Channel, Report
-from gapless.agent.claims import Chain
+from gapless.agent.claims import read_chain
 from gapless.agent.collector import Collector, CollectorSettings, NewSource, Source
 from gapless.agent.config import AgentConfig, SourceSection, StdinSection
-from gapless.agent.layout import acks_directory, chain_path, fenced_path, spool_directory
+from gapless.agent.fenced import read_fenced
+from gapless.agent.layout import acks_directory, chain_path, spool_directory
 from gapless.agent.sources import FileCursor, FileSource, KeptPipe, OsHost, StdinSource
 from gapless.agent.spool import Spool, SpoolSettings
-from gapless.log.disk import Disk, OsDisk, read_small
+from gapless.log.disk import Disk, OsDisk
 from gapless.model.errors import Unavailable
-
-T = TypeVar("T")
 
 _RETRY_S = 1.0
 #: How often the little files of the claims process are looked at.
 _LOOK_EVERY_S = 1.0
 _STDIN = 0
-
-
-class FencedEpoch(msgspec.Struct, frozen=True, order=True):
-    """An epoch that the platform told the agent to leave."""
-
-    stream: str
-    epoch: str
 
 
 class NewSpool(Protocol):
@@ -115,10 +105,10 @@ class _Collecting:
 
     def _heed(self, config: AgentConfig, spool: Spool, acks: AckReader) -> None:
         """Do what the platform answered to the claims."""
-        chain = _read(self._disk, chain_path(config.agent.data_dir), Chain)
+        chain = read_chain(self._disk, chain_path(config.agent.data_dir))
         if chain is not None:
             spool.forget_losses(chain.answered)
-        fenced = _read(self._disk, fenced_path(config.agent.data_dir), tuple[FencedEpoch, ...]) or ()
+        fenced = read_fenced(self._disk, config.agent.data_dir)
         for stream in config.streams():
             epochs = {each.epoch for each in fenced if each.stream == stream.id}
             while epochs and spool.renumber(stream, epochs, acks.follow()):
@@ -149,15 +139,6 @@ class _Collecting:
             return self._pipe.resume(cursors)
         self._files[section] = FileSource(section, OsHost(), _mint, cursors)
         return self._files[section]
-
-
-def _read(disk: Disk, path: str, kind: type[T]) -> T | None:
-    """A small JSON file of another process; None while there is none, or none that can be read."""
-    try:
-        data = read_small(disk, path)
-        return None if data is None else msgspec.json.decode(data, type=kind)
-    except (OSError, msgspec.MsgspecError):
-        return None
 
 
 def _now_us() -> int:

@@ -20,6 +20,8 @@ from gapless.model.stream import StreamKey
 #: A batch ends early at so many parts or marks: its header must stay small.
 _PARTS_MAX = 1000
 _MARKS_MAX = 2000
+#: How often a spool that is full is looked at: whether what it waits for can be read at all.
+_CHECK_EVERY_US = 5_000_000
 #: What a source hands out at a time, unless a line is longer.
 _CHUNK_BYTES_USUAL = 1 << 20
 
@@ -78,6 +80,7 @@ class Collector:
         self._payload = _Payload(settings.batch_bytes_max + _CHUNK_BYTES_USUAL)
         self._sources: dict[StreamKey, Source] = {}
         self._order = list(self._factories)
+        self._checked_us = 0
 
     def tick(self, now_us: int, acks: Acks) -> Tick:
         """Free what has receipts, read what there is room for, commit once."""
@@ -91,7 +94,7 @@ class Collector:
                 unread += source.backlog()[1]
             # Nothing is given up for records that are not there.
             self._spool.make_room(min(unread, self._settings.tick_bytes_max), acks)
-            return self._collect(now_us, sources)
+            return self._collect(now_us, sources, acks)
         except Unavailable as error:
             self.close()
             return Tick(error=str(error))
@@ -102,7 +105,7 @@ class Collector:
             source.close()
         self._sources.clear()
 
-    def _collect(self, now_us: int, sources: list[tuple[StreamKey, Source]]) -> Tick:
+    def _collect(self, now_us: int, sources: list[tuple[StreamKey, Source]], acks: Acks) -> Tick:
         room = self._spool.room_bytes()
         budget = min(room, self._settings.tick_bytes_max)
         records = raw_bytes = 0
@@ -117,6 +120,9 @@ class Collector:
             raw_bytes += intake.raw_bytes
         self._spool.commit()
         self._order.append(self._order.pop(0))  # another is first next time
+        if room == 0 and abs(now_us - self._checked_us) >= _CHECK_EVERY_US:
+            self._checked_us = now_us
+            self._spool.give_up_unreadable(acks)
         return Tick(records, raw_bytes, full=room == 0)
 
     def _source(self, stream: StreamKey) -> Source:

@@ -24,7 +24,8 @@ def fenced_path(data_dir: str) -> str:
 
 
 def agent_key_path(data_dir: str) -> str:
-    """The private key that claims are signed with; made at the first start."""
+    """The private key that claims are signed with. A key signs one chain: it is made together with it, by
+    the claims process."""
     return f"{data_dir}/agent.key"
 
 

@@ -12,8 +12,10 @@ from gapless.model.ranges import Range, RangeSet
 from gapless.model.stream import StreamKey
 
 
-def losses_of(batches: Iterable[Spooled], acks: Acks, now_us: int, evidence: str) -> list[Loss]:
-    """One loss for each epoch, of those batches that have no receipt: the spool was full."""
+def losses_of(
+    batches: Iterable[Spooled], acks: Acks, now_us: int, evidence: str, cause: LossCause = "spool_full"
+) -> list[Loss]:
+    """One loss for each epoch, of those batches that have no receipt."""
     lost: dict[tuple[StreamKey, str], list[Spooled]] = {}
     for batch in batches:
         if not acks.settles(batch):
@@ -22,7 +24,7 @@ def losses_of(batches: Iterable[Spooled], acks: Acks, now_us: int, evidence: str
         _loss(
             stream,
             epoch,
-            "spool_full",
+            cause,
             list(RangeSet((each.first, each.next) for each in gone)),
             (min(each.read_from_us for each in gone), max(each.read_to_us for each in gone)),
             now_us,

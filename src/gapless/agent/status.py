@@ -13,7 +13,7 @@ import msgspec
 
 from gapless.agent.acks import AckReader, Acks
 from gapless.agent.channel import Report
-from gapless.agent.claims import Chain
+from gapless.agent.claims import Chain, read_chain
 from gapless.agent.config import AgentConfig, FileSection
 from gapless.agent.follow import Spooled, SpoolView
 from gapless.agent.layout import acks_directory, chain_path, spool_directory, status_path
@@ -143,8 +143,7 @@ def agent_status(config: AgentConfig, now_us: int) -> AgentStatus:
 
 def _untold(directory: str, view: SpoolView, acks: Acks) -> int:
     """Declared losses that the platform has not answered yet."""
-    data = read_small(OsDisk(), chain_path(directory))
-    answered = () if data is None else msgspec.json.decode(data, type=Chain).answered
+    answered = (read_chain(OsDisk(), chain_path(directory)) or Chain()).answered
     return len({*view.state.losses, *(loss.id for loss in acks.losses())}.difference(answered))
 
 

@@ -23,18 +23,17 @@ from gapless.agent.child import Child, Main
 from gapless.agent.claim import claim
 from gapless.agent.collect import collect
 from gapless.agent.config import AgentConfig, StdinSection, load_config
-from gapless.agent.layout import agent_key_path, config_path, status_path
+from gapless.agent.layout import config_path, status_path
 from gapless.agent.reload import ConfigFile
 from gapless.agent.restarts import RESTARTS_MAX, read_restarts, write_restarts
 from gapless.agent.status import ChildStatus, Running, write_status
 from gapless.agent.upload import upload
 from gapless.agent.waking import Signals
 from gapless.agent.work import Work
-from gapless.log.disk import OsDisk, read_small, write_atomically
+from gapless.log.disk import OsDisk, write_atomically
 from gapless.log.lock import DirectoryLock
 from gapless.model.claim import Restart
-from gapless.model.errors import Misconfigured, Unavailable
-from gapless.model.signing import Signer
+from gapless.model.errors import Unavailable
 from gapless.watchdog import Backoff, Watch
 
 _log = structlog.get_logger("gapless.agent")
@@ -106,7 +105,6 @@ class _Supervisor:
         self._restarts = read_restarts(self._disk, config.agent.data_dir)
         self._selector = selectors.DefaultSelector()
         self._signals: set[int] = set()
-        _keep_key(self._disk, config.agent.data_dir)
 
     def run(self, announce: Callable[[], None]) -> None:
         self._keep_config()
@@ -282,16 +280,6 @@ class _Supervisor:
 
 
 _RECONFIGURED = "its configuration changed"
-
-
-def _keep_key(disk: OsDisk, directory: str) -> None:
-    """The key that claims are signed with: made once, durable before the first claim."""
-    path = agent_key_path(directory)
-    try:
-        if read_small(disk, path) is None:
-            write_atomically(disk, path, Signer.new_private_key())
-    except OSError as error:
-        raise Misconfigured([f"{path} cannot be used ({error.strerror}): mend agent.data_dir"]) from error
 
 
 def _now_us() -> int:

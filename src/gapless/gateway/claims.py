@@ -30,6 +30,7 @@ from gapless.model.entry import ClaimsEntry, Kind
 from gapless.model.errors import GaplessError, Refused
 from gapless.model.finding import Finding
 from gapless.model.signing import Signed, verify
+from gapless.model.stream import StreamKey
 
 _log = structlog.get_logger("gapless.gateway")
 
@@ -43,11 +44,13 @@ class FencedEpoch(msgspec.Struct, frozen=True):
 
 class ClaimsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """``losses`` are the identities of those losses of the claims that are now durable; ``fenced`` the
-    epochs among the claims that forked or went back."""
+    epochs among the claims that forked or went back; ``not_allowed`` the streams that the token is not for,
+    of which nothing was taken."""
 
     status: Literal["accepted"] = "accepted"
     losses: list[str]
     fenced: list[FencedEpoch]
+    not_allowed: list[StreamKey] = []
 
 
 class _Plan(NamedTuple):
@@ -56,12 +59,14 @@ class _Plan(NamedTuple):
     statement: Statement
     verdict: Verdict
     findings: list[Finding]
+    not_allowed: list[StreamKey]
 
     def messages(self, now_us: int) -> list[Message]:
         """What must be durable before the answer."""
         if not self.verdict.journal:
             return []
-        entry = Message(Kind.CLAIMS, msgspec.json.encode(ClaimsEntry(self.signed, now_us)))
+        not_allowed = tuple(stream.id for stream in self.not_allowed)
+        entry = Message(Kind.CLAIMS, msgspec.json.encode(ClaimsEntry(self.signed, now_us, not_allowed)))
         return [entry, *(Message(Kind.FINDING, msgspec.json.encode(f)) for f in self.findings)]
 
 
@@ -116,21 +121,25 @@ class ClaimsIntake:
         except RecursionError as error:
             raise Refused("the statement is nested too deep to be claims") from error
         check_claims(claims, items_max=self._settings.claim_items_max)
-        for stream in {claim.stream for claim in claims.streams} | {loss.stream for loss in claims.losses}:
-            if not token.allows_ingest(stream):
-                raise forbidden(
-                    f"this token is not for table {stream.table!r} of tenant {stream.tenant!r}: "
-                    "use one that is"
-                )
+        named = {claim.stream for claim in claims.streams} | {loss.stream for loss in claims.losses}
+        not_allowed = sorted(stream for stream in named if not token.allows_ingest(stream))
+        if not_allowed and len(not_allowed) == len(named):
+            raise forbidden(
+                f"this token is not for table {not_allowed[0].table!r} of tenant {not_allowed[0].tenant!r}: "
+                "use one that is"
+            )
         statement = Statement(
             key=(claims.agent, signed.key.lower()),
             n=claims.n,
             digest=statement_digest(signed.statement),
             prev=claims.prev,
-            epochs=frozenset(claim.opened.epoch for claim in claims.streams),
+            epochs=frozenset(
+                claim.opened.epoch for claim in claims.streams if claim.stream not in not_allowed
+            ),
         )
         verdict = self._chains.judge(statement)
-        return _Plan(signed, claims, statement, verdict, self._rollbacks(claims, verdict, now_us))
+        rollbacks = self._rollbacks(claims, verdict, now_us)
+        return _Plan(signed, claims, statement, verdict, rollbacks, not_allowed)
 
     def _rollbacks(self, claims: ClaimSet, verdict: Verdict, now_us: int) -> list[Finding]:
         """What the journal is told of a conflict: once per epoch that both sides count in."""
@@ -144,10 +153,16 @@ class ClaimsIntake:
         for finding in plan.findings:
             _log.warning("rollback", stream=finding.stream, epoch=finding.epoch, agent=finding.agent)
             self._fences.add((finding.stream, finding.epoch))
-        late = plan.verdict.kind == "late"
+        losses = [] if plan.verdict.kind == "late" else plan.claims.losses
         return ClaimsAnswer(
-            losses=[] if late else [loss.id for loss in plan.claims.losses],
-            fenced=[FencedEpoch(*key) for key in self._fences.among(plan.claims.streams)],
+            losses=[loss.id for loss in losses if loss.stream not in plan.not_allowed],
+            fenced=[
+                FencedEpoch(*key)
+                for key in self._fences.among(
+                    claim for claim in plan.claims.streams if claim.stream not in plan.not_allowed
+                )
+            ],
+            not_allowed=plan.not_allowed,
         )
 
 

@@ -119,6 +119,10 @@ def audit(
     window_to = min(now_us - int(allowed.settle_s * 1e6), _FOREVER_US if to_us is None else to_us)
     # A gap or a loss counts as soon as it is known, however young.
     losses_to = _FOREVER_US if to_us is None else to_us
+    if from_us is not None and from_us >= window_to and from_us > 0:
+        unknown.append(f"the window is empty, or younger than {allowed.settle_s:.0f} s: ask again later")
+    elif streams and to_us is not None and all(each.book.registered_us >= to_us for each in streams):
+        unknown.append("no stream was known here before the window ended, so nothing witnesses it")
     for report in streams:
         _judge_losses(report, window_from, losses_to, incomplete, unknown)
         _judge_reach(report, window_to, to_us is None, unknown)
@@ -211,7 +215,7 @@ def _judge_losses(
 def _judge_reach(report: StreamReport, to_us: int, to_the_end: bool, unknown: list[str]) -> None:
     """Whether the stream is witnessed, and its books settled, to the end of the window."""
     pending = sum(epoch.counts.pending for epoch in report.epochs)
-    if to_the_end and report.state in ("agent silent", "stream dead", "claims down"):
+    if to_the_end and report.state in ("agent silent", "stream dead", "claims down", "reader stuck"):
         unknown.append(f"{report.book.name}: {report.state}")
     elif to_the_end and ended(report.book) and pending:
         unknown.append(f"{report.book.name}: {pending} records are not stored yet")

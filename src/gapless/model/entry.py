@@ -29,12 +29,14 @@ class BatchEntry(msgspec.Struct, frozen=True):
     journaled_us: int
 
 
-class ClaimsEntry(msgspec.Struct, frozen=True):
+class ClaimsEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """An agent's signed claims. The ledger trusts ``received_us`` (our clock) for silence, and the
-    agent's own time only against itself."""
+    agent's own time only against itself. ``not_allowed`` are the identities of streams that the agent's
+    token is not for: what the statement says of them counts for nothing."""
 
     signed: Signed
     received_us: int
+    not_allowed: tuple[str, ...] = ()
 
 
 class LossEntry(msgspec.Struct, frozen=True):

@@ -190,7 +190,7 @@ def _fold(ledger: Ledger, entry: Frame, step: Step) -> None:
             ledger.batch(batch.header.check(), batch.journaled_us)
         case Kind.CLAIMS:
             claims = msgspec.json.decode(entry.meta, type=ClaimsEntry)
-            step.told += ledger.claims(claims.signed, claims.received_us)
+            step.told += ledger.claims(claims.signed, claims.received_us, claims.not_allowed)
         case Kind.LOSS:
             loss = msgspec.json.decode(entry.meta, type=LossEntry).loss
             step.told += ledger.loss(loss)

@@ -31,10 +31,13 @@ def completeness(
     tenant: str,
     tables: tuple[str, ...],
     from_us: int | None,
-    to_us: int | None,
     now_us: int,
 ) -> Completeness:
-    """What the books say of ``tables`` of a tenant with times in ``[from_us, to_us)``.
+    """What the books say of ``tables`` of a tenant with times from ``from_us`` on.
+
+    Queries go by the times in the records, the books by when records were read at their source. What was
+    written at a time is read then or later, however late: so the books are asked about all that was read
+    since ``from_us``, whatever the end of the query's window.
 
     ``books`` is None while there are none. They must have been read before the tables' files were looked
     up: then all that they call stored was in them.
@@ -51,7 +54,6 @@ def completeness(
             tenant=tenant,
             table=table,
             from_us=from_us,
-            to_us=to_us,
             audited_us=books.audited_us,
             allowed=Allowances(),
         )

@@ -19,7 +19,19 @@ def configure() -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        # Asked for at each line: standard error may be replaced while the process runs.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: _Printer(),
         cache_logger_on_first_use=False,
     )
+
+
+class _Printer:
+    """Prints lines to standard error as it is at each line. One that cannot be written is lost: nobody ends
+    for a word that nobody reads."""
+
+    def msg(self, line: str) -> None:
+        try:
+            print(line, file=sys.stderr, flush=True)
+        except (OSError, ValueError):
+            pass
+
+    debug = info = warning = error = critical = exception = log = fatal = failure = err = warn = msg

@@ -97,7 +97,7 @@ class Queries:
             elapsed_us=result.elapsed_us,
             scanned_files=result.scanned_files,
             completeness=completeness(
-                books, asked.tenant, result.tables, asked.from_us, asked.to_us, now_us()
+                books, asked.tenant, result.tables, asked.from_us, now_us()
             ),
         )
 
