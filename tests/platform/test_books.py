@@ -334,3 +334,22 @@ def test_books_ahead_of_the_journal_are_not_audited(platform: Platform) -> None:
     keeper.step(9 * SECOND)
     assert not keeper.caught_up
     assert BooksReader(platform.directory).books().audited_us == 2 * SECOND
+
+
+def test_a_lake_that_is_made_anew_is_followed_from_its_beginning(platform: Platform) -> None:
+    platform.journaled(0, 30)
+    platform.stored(0, 30)
+    keeper = platform.bookkeeper()
+    drain(keeper)
+    # Another catalogue, whose ids are of another era: it has less so far, and posts all of it anew.
+    platform.postings.clear()
+    platform.postings.append(FakePosting((1 << 32) + 1, 0, 10, platform.journal.end))
+    drain(keeper)
+    [stream] = keeper.ledger.streams.values()
+    book = stream.epochs[EPOCH]
+    assert (list(book.stored), list(book.settled)) == ([(0, 10)], [(0, 10)])
+    assert book.balance() == []
+    platform.postings.append(FakePosting((1 << 32) + 2, 10, 30, platform.journal.end))
+    drain(keeper)
+    assert list(book.stored) == [(0, 30)]
+    assert [f.kind for f in platform.outbox() if f.kind == "books_unbalanced"] == []

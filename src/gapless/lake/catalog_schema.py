@@ -123,6 +123,19 @@ notice = Table(
 )
 
 
+#: Ids of postings and notices have the second at which the catalogue was made (since 2024) in their upper
+#: half: one that was made anew goes on above the ids of the one before, and shows.
+ERA_BITS = 32
+_ERAS_FROM_S = 1_704_067_200
+
+
+def begin_ids(connection: sa.Connection, now_s: float) -> None:
+    """Have the ids of a new catalogue begin in its own era."""
+    base = max(1, int(now_s) - _ERAS_FROM_S) << ERA_BITS
+    for table in (posting, notice):
+        connection.exec_driver_sql("INSERT INTO sqlite_sequence VALUES (?, ?)", (table.name, base))
+
+
 def connect(root: str, *, writable: bool, busy_timeout_s: float) -> sa.Engine:
     """An engine on the catalogue in the lake's directory ``root``. It opens no connection yet.
 

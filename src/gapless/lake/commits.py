@@ -7,6 +7,7 @@ an earlier generation wrote and did not commit is known to be rubbish.
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ class CatalogWriter(Catalog):
                         id=1, format=schema.FORMAT, generation=0, position=0, folded_id=0
                     )
                 )
+                schema.begin_ids(connection, time.time())
             self._check_format(connection)
             connection.execute(schema.lake.update().values(generation=schema.lake.c.generation + 1))
             self.generation = int(connection.scalars(sa.select(schema.lake.c.generation)).one())

@@ -79,6 +79,7 @@ class EpochBook(msgspec.Struct, kw_only=True):
     followed: int = 0
     waiting: dict[int, tuple[int, tuple[Part, ...]]] = msgspec.field(default_factory=dict)
     jumps: dict[str, tuple[SkippedBytes, int]] = msgspec.field(default_factory=dict)  # by start and file
+    explained: dict[str, int] = msgspec.field(default_factory=dict)  # by start and file: to where
     disputed: bool = False
 
     # -- postings ---------------------------------------------------------------------------------------
@@ -114,9 +115,21 @@ class EpochBook(msgspec.Struct, kw_only=True):
             self._settle(self._account(account), a, b)
         return faults
 
+    def forget_lake(self) -> None:
+        """Another lake is made from the journal: what the one before held counts for nothing."""
+        self.stored, self.quarantined, self.expired = RangeSet(), RangeSet(), RangeSet()
+        self.settled = self.lost.copy()
+        self.settled.update(self.filtered)
+
     def lose(self, first: int, next_: int, *, from_journal: bool) -> None:
         """The seqs ``[first, next_)`` are declared lost: those that are nowhere else. With ``from_journal``
-        the journal got them and cannot be read there any more, so that only those at rest are elsewhere."""
+        the lake says so: the journal got them, cannot be read there any more, and the lake has none of
+        them, whatever an earlier lake had."""
+        if from_journal:
+            for rest in (self.stored, self.quarantined):
+                for a, b in rest.overlap(first, next_):
+                    rest.remove(a, b)
+                    self.settled.remove(a, b)
         for a, b in [(first, next_)] if from_journal else self.journaled.holes(first, next_):
             self._settle(self.lost, a, b)
         self.next = max(self.next, next_)
@@ -180,18 +193,26 @@ class EpochBook(msgspec.Struct, kw_only=True):
             next_, parts = self.waiting.pop(next_)
 
     def explain(self, skipped: SkippedBytes) -> None:
-        """A loss says that these bytes were skipped: a jump over them is no discontinuity."""
-        jump = self.jumps.get(_jump_name(skipped))
+        """A loss says that these bytes were skipped: a jump over them is no discontinuity. There need not be
+        one: a file whose end was cut off goes on where it was cut."""
+        name = _jump_name(skipped)
+        jump = self.jumps.get(name)
         if jump is not None and jump[0] == skipped:
-            del self.jumps[_jump_name(skipped)]
-        elif self.files.get(skipped.file) == skipped.start:
-            self.files[skipped.file] = skipped.end
+            del self.jumps[name]
+            return
+        self.explained[name] = skipped.end
+        if len(self.explained) > _JUMPS_MAX:
+            del self.explained[next(iter(self.explained))]
 
     def _follow_part(self, part: Part, now_us: int) -> None:
         known = self.files.get(part.file)
-        if known is not None and known != part.start and len(self.jumps) < _JUMPS_MAX:
+        if known is not None and known != part.start:
             jump = SkippedBytes(part.file, known, part.start)
-            self.jumps[_jump_name(jump)] = (jump, now_us)
+            name = _jump_name(jump)
+            if self.explained.get(name) == part.start:
+                del self.explained[name]
+            elif len(self.jumps) < _JUMPS_MAX:
+                self.jumps[name] = (jump, now_us)
         if part.done:
             self.files.pop(part.file, None)
         else:

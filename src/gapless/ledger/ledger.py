@@ -26,6 +26,10 @@ _SKEW_US_MAX = 60_000_000
 
 _RESTARTS_MAX = 64  # of one agent's claims that become findings, and that are known again
 
+#: How many numbers behind the newest a statement may arrive, as at the gateway: requests that waited in a
+#: gateway that stood still are journaled in any order.
+_LATE_MAX = 32
+
 
 class StreamBook(msgspec.Struct, kw_only=True):
     """A registered stream: its epochs, oldest first, and when it was last heard of (our clock).
@@ -65,6 +69,7 @@ class AgentBook(msgspec.Struct, kw_only=True):
     digest: str
     last_claim_us: int
     restarts: tuple[Restart, ...] = ()  # those known already: claims repeat them
+    digests: dict[int, str] = {}  # of the newest numbers, as far as statements told
 
 
 class Ledger:
@@ -86,15 +91,24 @@ class Ledger:
         stream.last_batch_us = max(stream.last_batch_us, journaled_us)
         stream.backlog_since_us = journaled_us
 
-    def claims(self, signed: Signed, received_us: int) -> list[Finding]:
-        """An agent's claims, whose signature the gateway has verified."""
+    def claims(self, signed: Signed, received_us: int, not_allowed: tuple[str, ...] = ()) -> list[Finding]:
+        """An agent's claims, whose signature the gateway has verified; without what they say of streams
+        that are not the agent's to speak of."""
         claims = msgspec.json.decode(signed.statement, type=ClaimSet)
+        if not_allowed:
+            claims = msgspec.structs.replace(
+                claims,
+                streams=tuple(each for each in claims.streams if each.stream.id not in not_allowed),
+                losses=tuple(each for each in claims.losses if each.stream.id not in not_allowed),
+            )
         skewed = abs(claims.at_us - received_us) > _SKEW_US_MAX
         at_us = received_us if skewed else min(claims.at_us, received_us)
         findings: list[Finding] = []
-        self._dispute_shared(claims, statement_digest(signed.statement), signed.key)
+        digest = statement_digest(signed.statement)
+        self._dispute_shared(claims, digest, signed.key)
         for claim in claims.streams:
-            findings += self._claim(claims, claim, at_us, received_us)
+            if not self._is_late(claim.stream.tenant, claims, digest, signed.key):
+                findings += self._claim(claims, claim, at_us, received_us)
         for loss in claims.losses:
             findings += self.loss(loss)
         for tenant in sorted({claim.stream.tenant for claim in claims.streams} or {""}):
@@ -117,6 +131,13 @@ class Ledger:
             return []
         key = stream.key if stream else None
         return [events.unbalanced(account, stream_id, key, epoch, next_ - first, faults, at_us)]
+
+    def forget_lake(self) -> None:
+        """Another lake is made from the journal, and will post all of it anew."""
+        for stream_id, stream in self.streams.items():
+            for book in stream.epochs.values():
+                book.forget_lake()
+            self.changed.add(stream_id)
 
     def loss(self, loss: Loss) -> list[Finding]:
         """A declared loss. Declaring it again changes nothing."""
@@ -224,6 +245,14 @@ class Ledger:
         stream.last_claim_us = max(stream.last_claim_us, received_us)
         return []
 
+    def _is_late(self, tenant: str, claims: ClaimSet, digest: str, key: str) -> bool:
+        """Whether they only arrived after newer ones of the same chain: then they say nothing that those do
+        not say better, and a smaller ``next`` is no step back."""
+        known = self.agents.get((tenant, claims.agent))
+        if known is None or known.key != key or not known.n - _LATE_MAX <= claims.n < known.n:
+            return False
+        return not _contradicts(claims, digest, known)
+
     def _dispute_shared(self, claims: ClaimSet, digest: str, key: str) -> None:
         """Claims that contradict those before them: the epochs known already are disputed, before anything
         of these claims is taken."""
@@ -246,6 +275,7 @@ class Ledger:
             digest=digest,
             last_claim_us=received_us,
             restarts=claims.restarts[-_RESTARTS_MAX:],
+            digests=_learned(known.digests if known and known.key == signed.key else {}, claims, digest),
         )
         self.changed_agents.add((tenant, claims.agent))
         seen = known.restarts if known else ()
@@ -258,6 +288,7 @@ class Ledger:
             self.agents[tenant, claims.agent] = fresh
         else:
             known.last_claim_us = max(known.last_claim_us, received_us)
+            known.digests = fresh.digests
         if known is not None and known.key != signed.key:
             findings.append(events.key_changed(tenant, claims.agent, signed.key, received_us))
         elif known is not None and _contradicts(claims, digest, known):
@@ -267,6 +298,11 @@ class Ledger:
 
 def _contradicts(claims: ClaimSet, digest: str, known: AgentBook) -> bool:
     """Whether a claim and those before it cannot both be of one agent (I5)."""
-    if claims.n == known.n:
-        return digest != known.digest
-    return claims.n == known.n + 1 and claims.prev != known.digest
+    said = known.digests.get(claims.n, digest), known.digests.get(claims.n - 1, claims.prev)
+    return said != (digest, claims.prev)
+
+
+def _learned(digests: dict[int, str], claims: ClaimSet, digest: str) -> dict[int, str]:
+    """What is known of the chain after a statement; what was known first stays."""
+    learned = {claims.n: digest, claims.n - 1: claims.prev} | digests
+    return {n: of for n, of in learned.items() if n >= max(learned) - _LATE_MAX}

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 import sqlalchemy as sa
 
+from gapless.lake.catalog_schema import ERA_BITS
 from gapless.ledger.auditor import Auditor
 from gapless.ledger.ledger import Ledger
 from gapless.ledger.states import Allowances
@@ -118,6 +119,8 @@ class Bookkeeper:
         for posting in self._of_lake(self._lake.postings_after, step.cursors["posting"], self._postings_max):
             if posting.until > step.cursors["journal"]:  # the batches it speaks of are not folded yet
                 break
+            if posting.id >> ERA_BITS != step.cursors["posting"] >> ERA_BITS:
+                self.ledger.forget_lake()  # nothing, if it is the first one
             step.told += self.ledger.posting(
                 posting.account, posting.stream, posting.epoch, posting.first, posting.next, at_us=now_us
             )
