@@ -9,8 +9,9 @@ from gapless.ledger.audit import Audit, audit
 from gapless.ledger.ledger import Ledger
 from gapless.ledger.states import Allowances
 from gapless.model.batch import Part
-from gapless.model.claim import Loss, SkippedBytes
+from gapless.model.claim import ClaimSet, Loss, SkippedBytes
 from gapless.model.finding import Finding
+from gapless.model.signing import Signer
 from gapless.model.stream import EpochOpen, StreamKey
 
 from .support import FIRST, SECOND, SECOND_EPOCH, STREAM, Agent, header, says
@@ -319,3 +320,29 @@ def test_an_agents_clock_two_days_ahead_proves_nothing_about_the_future() -> Non
     )
     ledger.claims(signed, 100 * SECOND)
     assert judged(ledger, 101 * SECOND).through_us == 100 * SECOND
+
+
+def test_a_decommissioned_stream_holds_nobody_back_and_what_it_held_is_missing() -> None:
+    ledger, agent = Ledger(), Agent()
+    ledger.batch(header(0, 10, 0), 0)
+    stored(ledger, 0, 10)
+    agent.claim(ledger, SECOND, says(15, held=((10, 15),)))
+    stream_id = next(iter(ledger.streams))
+    assert judged(ledger, 100 * SECOND).verdict == "unknown"
+    ledger.decommission(stream_id, 100 * SECOND)
+    judged(ledger, 101 * SECOND)
+    report = judged(ledger, 120 * SECOND)
+    assert (report.verdict, report.totals.missing) == ("incomplete", 5)
+    ledger.batch(header(10, 15, 0), 121 * SECOND)
+    stored(ledger, 10, 15)
+    assert judged(ledger, 140 * SECOND).verdict == "complete"
+
+
+def test_what_is_said_of_streams_that_are_not_the_agents_counts_for_nothing() -> None:
+    ledger = Ledger()
+    other = StreamKey("fabrikam", "SigninLogs", "host-7", "entra")
+    says_both = (says(10), says(7, stream=other))
+    claims = ClaimSet(agent="host-7", n=1, prev="", at_us=SECOND, interval_s=2.0, streams=says_both)
+    ledger.claims(Signer(b"k" * 32).sign(claims), SECOND, (other.id,))
+    assert list(ledger.streams) == [STREAM.id]
+    assert list(ledger.agents) == [("contoso", "host-7")]

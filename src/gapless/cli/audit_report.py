@@ -151,7 +151,8 @@ def _next(streams: list[Row]) -> Iterator[str]:
         yield f"what cannot be had any more: {_declaration(row, seqs)}"
     silent = [row["agent"] for row in streams if row["state"] in _SILENT]
     if silent:
-        yield f"see that the agent runs on {_some(silent)}: nobody vouches for what it does not claim"
+        yield f"see that the agent runs on {_some(silent)}: nobody vouches for what it does not claim;"
+        yield "if it is gone for good: gapless stream decommission --stream STREAM --reason TEXT"
     stalled = [row["agent"] for row in streams if row["state"] in _STALLED]
     if stalled:
         yield f"`gapless agent status` on {_some(stalled)} says what holds it up"

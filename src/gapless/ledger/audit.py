@@ -156,9 +156,10 @@ def _stream_report(
     for epoch, book in stream.epochs.items():
         gaps = book.gaps(now_us, lag_us)
         unclosed = epoch != stream.current and book.closed_next is None
-        if not book.finished:
+        over = book.closed_next is not None or bool(stream.decommissioned_us)
+        if not (book.finished or (stream.decommissioned_us and _known_to_end(book, gaps))):
             watermark = min(watermark, book.watermark_us)
-        if not unclosed and not (book.closed_next is not None and _known_to_end(book, gaps)):
+        if not unclosed and not (over and _known_to_end(book, gaps)):
             reach = min(reach, book.reach_us(gaps))
         reports = tuple(
             GapReport(gap.first, gap.next, gap.not_before_us, gap.not_after_us, book.edge(gap))
@@ -171,7 +172,7 @@ def _stream_report(
 
 
 def _known_to_end(book: EpochBook, gaps: list[Gap]) -> bool:
-    """Every seq of a closed epoch is settled or in a gap."""
+    """Every seq that is known of is settled or in a gap."""
     return book.settled.total + sum(gap.next - gap.first for gap in gaps) >= book.next
 
 

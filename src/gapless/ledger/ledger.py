@@ -164,9 +164,13 @@ class Ledger:
             self.changed.add(finding.stream)
 
     def decommission(self, stream_id: str, at_us: int) -> None:
-        """A stream ends for good: it is no longer expected to claim, and its books stay."""
-        if stream_id in self.streams:
-            self.streams[stream_id].decommissioned_us = at_us
+        """A stream ends for good: it is no longer expected to claim, and its books stay. What its agent still
+        held when it was last heard of will not come: that is missing."""
+        stream = self.streams.get(stream_id)
+        if stream is not None:
+            stream.decommissioned_us = at_us
+            for book in stream.epochs.values():
+                book.held = RangeSet()
             self.changed.add(stream_id)
 
     def review(self, now_us: int) -> None:

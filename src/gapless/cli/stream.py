@@ -1,0 +1,38 @@
+"""``gapless stream``: what operators decide about streams."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from gapless.cli.client import connect
+from gapless.cli.options import DATA_DEFAULT, Data, Token, Url, group
+from gapless.cli.output import say
+from gapless.model.errors import Refused
+
+app = group("Streams: which are expected to claim.")
+
+
+@app.callback()
+def streams() -> None:
+    """Streams: which are expected to claim."""
+
+
+@app.command("decommission")
+def decommission(
+    stream: Annotated[str, typer.Option(help="Its identity, as `gapless audit --format json` shows it.")],
+    reason: Annotated[str, typer.Option(help="Why; it stays in the journal for ever.")],
+    data: Data = DATA_DEFAULT,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """End a stream for good: its silence is no alarm any more, and its books stay.
+
+    What its agent still held, when it was last heard of, is missing from then on.
+    """
+    if not reason.strip():
+        raise Refused("--reason is empty: say why, it stays for ever")
+    with connect(data, url, token) as client:
+        client.post("/v1/decommissions", {"stream": stream, "reason": reason}, dict[str, Any])
+    say([f"stream {stream} is decommissioned"])
