@@ -414,12 +414,33 @@ def test_how_records_are_cut_into_chunks_does_not_show(
     assert len(lake.catalog.files("contoso", TABLE)) == 1
 
 
+def test_tables_and_tenants_of_one_step_do_not_mix(world: World) -> None:
+    """Chunks of one record: the next one, often of another table, is decoded while this one is stored."""
+    tables = ("SigninLogs", "App_CL", "NoSuchTable", "AuditLogs")
+    streams = [stream_of(tenant, table) for table in tables for tenant in ("contoso", "fabrikam")]
+    for first in (0, 4):
+        lines = [*records(first, first + 3), b"\xff"]
+        world.append(*(batch(lines, first=first, stream=stream) for stream in streams))
+    lake = stepped(world, LakeSettings(step=StepLimits(chunk_records_max=1)))
+    for stream in streams:
+        rows = read(lake.catalog, stream.tenant, stream.table)
+        good = 0 if stream.table == "NoSuchTable" else 6
+        assert {row["_Seq"] for row in rows} == ({0, 1, 2, 4, 5, 6} if good else set())
+        assert identities(rows).total() == good
+        assert len(lake.catalog.files(stream.tenant, stream.table)) == (1 if good else 0)
+    for tenant in ("contoso", "fabrikam"):
+        of_table = Counter(row["Table"] for row in quarantine(lake, tenant))
+        assert of_table == {"SigninLogs": 2, "App_CL": 2, "AuditLogs": 2, "NoSuchTable": 2}
+
+
 def test_a_step_takes_no_more_than_its_limits(world: World) -> None:
     lines = records(0, 10)
     size = sum(len(line) + 1 for line in lines)
     world.append(*(batch(lines, first=10 * number) for number in range(10)))
     lake = world.open(LakeSettings(step=StepLimits(group_bytes_max=3 * size)))
-    assert [lake.step(NOW_US).entries for _ in range(5)] == [3, 3, 3, 1, 0]
+    reports = [lake.step(NOW_US) for _ in range(5)]
+    assert [report.entries for report in reports] == [3, 3, 3, 1, 0]
+    assert [report.more for report in reports] == [True, True, True, False, False]
     world.append(*(Message(Kind.CLAIMS, b"{}") for _ in range(5)))
     few = world.open(LakeSettings(step=StepLimits(entries_max=2)))
     assert [few.step(NOW_US).entries for _ in range(4)] == [2, 2, 1, 0]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from gapless.lake.changes import EpochKey, NewFile, NewPosting, StepCommit
 from gapless.lake.commits import CatalogWriter, Fenced
-from gapless.lake.lake import Lake
+from gapless.lake.decode import Decoded, Decoder
+from gapless.lake.lake import Lake, LakeSettings
+from gapless.lake.limits import StepLimits
 from gapless.lake.storing import TenantStore
 from gapless.model.errors import Corrupt, Unavailable
 from gapless.model.tables import QUARANTINE
@@ -108,6 +112,53 @@ def test_what_a_step_committed_outlives_a_loss_of_power(tmp_path: Path) -> None:
     disk.lose_power(Path(world.root, "tables"))
     check_lake(world, lake.catalog, ["contoso"])
     assert identities(read(lake.catalog, "contoso", TABLE)).total() == 6
+
+
+class Watched(Decoder):
+    """A decoder that tells whether it is at work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_work = threading.Event()
+
+    def decode(self, *arguments: Any, **more: Any) -> Decoded:
+        self.at_work.set()
+        try:
+            return super().decode(*arguments, **more)
+        finally:
+            self.at_work.clear()
+
+
+def several(path: Path) -> World:
+    """A journal whose step writes files of one table while it decodes records of the next."""
+    world = World(path)
+    world.append(*(batch(records(0, 3), stream=stream) for stream in SEVERAL))
+    return world
+
+
+SEVERAL = [stream_of(table=f"App{number}_CL") for number in range(4)]
+SMALL_CHUNKS = LakeSettings(step=StepLimits(chunk_records_max=1))
+
+
+def test_a_crash_while_the_next_records_are_decoded(tmp_path: Path) -> None:
+    whole = CrashingDisk()
+    several(tmp_path / "whole").open(SMALL_CHUNKS, disk=whole).step(NOW_US)
+    places = [at for at, effect in enumerate(whole.effects) if effect in ("create", "write")]
+    assert len(places) == 2 * len(SEVERAL)
+    for at in places:
+        world = several(tmp_path / f"{at}")
+        decoder = Watched()
+        lake = world.open(SMALL_CHUNKS, disk=CrashingDisk(at), decoder=decoder)
+        with pytest.raises(Crash):
+            lake.step(NOW_US)
+        assert not decoder.at_work.is_set()  # whatever ends a step, nothing of it goes on
+        lake.close()
+        lake = recovered(world)
+        check_lake(world, lake.catalog, ["contoso"])
+        for stream in SEVERAL:
+            assert identities(read(lake.catalog, "contoso", stream.table)) == identities_of(stream, 0, 3)
+        assert len(world.files_on_disk()) == len(SEVERAL)
+        lake.close()
 
 
 def statements(path: Path) -> list[str]:

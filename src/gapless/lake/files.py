@@ -21,6 +21,10 @@ from gapless.model.errors import Unavailable
 _TABLES = "tables"
 _SUFFIX = ".parquet"
 
+#: A dictionary pays for few values that are often repeated. Of many, as in a column of ids, it would be as
+#: large as they are: beyond this size, of a column in a row group, they are written as they are.
+_DICTIONARY_BYTES_MAX = 32 * 1024
+
 
 class Written(NamedTuple):
     """A durable file: its path relative to the lake's directory, rows, and size in bytes."""
@@ -36,7 +40,12 @@ class OpenFile:
     def __init__(self, schema: pa.Schema) -> None:
         self._sink = pa.BufferOutputStream()
         self._writer = pq.ParquetWriter(
-            self._sink, schema, compression="zstd", compression_level=1, store_schema=False
+            self._sink,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            dictionary_pagesize_limit=_DICTIONARY_BYTES_MAX,
+            store_schema=False,
         )
         self.rows = 0
 

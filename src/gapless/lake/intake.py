@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+import numpy as np
 import zstandard
 
 from gapless.lake.catalog import Notice
@@ -49,6 +50,7 @@ class Group:
     until: int
     entries: int = 0
     raw_bytes: int = 0
+    full: bool = False  #: a limit ended it, not the journal's end
     batches: list[Batch] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
 
@@ -69,14 +71,15 @@ def take(
     """
     group = Group(position, position)
     taken_bytes = 0
-    while taken_bytes < group_bytes_max and group.entries < entries_max:
+    while not group.full:
         frames = reader.read(group.until, bytes_max=_READ_BYTES)
         if not frames:
             break
         for frame in frames:
             raw_bytes = _add(group, frame, raw_bytes_max)
             taken_bytes += max(raw_bytes, frame.next_position - frame.position)
-            if taken_bytes >= group_bytes_max or group.entries >= entries_max:
+            group.full = taken_bytes >= group_bytes_max or group.entries >= entries_max
+            if group.full:
                 break
     return group
 
@@ -101,7 +104,7 @@ def unpack(batch: Batch, *, raw_bytes_max: int) -> bytes:
         raise Undecodable("undecodable", f"it holds {len(payload)} bytes, its header says {header.raw_bytes}")
     if not payload.endswith(b"\n"):
         raise Undecodable("undecodable", "its last record does not end in a newline")
-    lines = payload.count(b"\n")
+    lines = int(np.count_nonzero(np.frombuffer(payload, np.uint8) == ord("\n")))
     if lines != header.count:
         raise Undecodable("count_mismatch", f"it holds {lines} records, its header says {header.count}")
     return payload

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gapless.lake.chunks import BatchDecoder
 from gapless.lake.commits import CatalogWriter
 from gapless.lake.compact import Compactor, CompactReport
 from gapless.lake.decode import Decoder
@@ -12,7 +13,6 @@ from gapless.lake.files import TableFiles
 from gapless.lake.fold import fold_postings
 from gapless.lake.limits import CompactionLimits, StepLimits
 from gapless.lake.retention import Expiry, ExpiryReport, Retention
-from gapless.lake.storing import BatchDecoder
 from gapless.lake.writer import LakeWriter, StepReport
 from gapless.log.disk import Disk, OsDisk
 from gapless.log.port import EntryReader
@@ -71,6 +71,8 @@ class Lake:
         self._swept = False
 
     def close(self) -> None:
+        """Let go of everything. No other method may be under way, or be called later."""
+        self._writer.close()
         self.catalog.close()
 
     def step(self, now_us: int) -> StepReport:

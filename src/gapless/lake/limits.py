@@ -12,8 +12,9 @@ _MIB = 1024**2
 
 @dataclass(frozen=True)
 class StepLimits:
-    """Bounds of one step. A step's memory is a small multiple of ``chunk_bytes_max``, plus the Parquet files
-    of ``group_bytes_max`` of records, plus one batch (``raw_bytes_max``)."""
+    """Bounds of one step. A step's memory is a small multiple of ``chunk_bytes_max`` (one chunk is decoded
+    while the one before it is written and the next one unpacked), plus the Parquet files of
+    ``group_bytes_max`` of records, plus one batch (``raw_bytes_max``)."""
 
     group_bytes_max: int = 64 * _MIB  #: records of one step, exceeded by one batch at most
     entries_max: int = 10_000  #: journal entries of one step

@@ -6,13 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gapless.lake.ahead import OneAhead
 from gapless.lake.catalog import Window
 from gapless.lake.changes import EpochKey, StepCommit
+from gapless.lake.chunks import BatchDecoder
 from gapless.lake.commits import CatalogWriter
 from gapless.lake.files import TableFiles
 from gapless.lake.intake import Batch, Group, take
 from gapless.lake.limits import StepLimits
-from gapless.lake.storing import BatchDecoder, TenantStore
+from gapless.lake.storing import TenantStore
 from gapless.log.port import EntryReader
 from gapless.model.errors import GaplessError, Unavailable
 
@@ -29,6 +31,7 @@ class StepReport:
     duplicates: int = 0
     files: int = 0
     notices: int = 0
+    more: bool = False  #: a limit ended the step: the journal may well have more
 
 
 class LakeWriter:
@@ -51,7 +54,12 @@ class LakeWriter:
         self._reader = reader
         self._decoder = decoder
         self._limits = limits.check()
+        self._ahead = OneAhead("decode")
         self._doubtful: tuple[int, list[str]] | None = None
+
+    def close(self) -> None:
+        """End the thread that decodes. No step may be under way."""
+        self._ahead.close()
 
     def step(self, now_us: int) -> StepReport:
         """Take in what the journal has, up to the limits, and commit it. On return it is durable and visible.
@@ -120,10 +128,8 @@ class LakeWriter:
         for batch in batches:
             tenants[batch.header.stream.tenant][batch.header.stream.table].append(batch)
         for tenant, tables in tenants.items():
-            store = TenantStore(tenant, self._files, self._decoder, self._limits, commit)
-            for table, of_table in tables.items():
-                store.store(table, of_table)
-            store.finish()
+            store = TenantStore(tenant, self._files, self._decoder, self._ahead, self._limits, commit)
+            store.store(tables)
 
     def _commit(self, commit: StepCommit, now_us: int) -> None:
         try:
@@ -155,4 +161,5 @@ def _report(group: Group, commit: StepCommit) -> StepReport:
         duplicates=commit.duplicates.total(),
         files=len(commit.files),
         notices=len(commit.notices),
+        more=group.full,
     )
