@@ -32,6 +32,7 @@ class Generation:
     known: int = 0
     gone: bool = False
     away: bool = False
+    rotated: str = ""
     path: str = ""
     lost_tail: int | None = None  # bytes from here on exist nowhere any more
 
@@ -65,7 +66,7 @@ class World:
 
     def unique(self, width: int) -> bytes:
         n = next(self.count)
-        return b"%08d" % n + b"%d" % (n * 7919) * (width // 8 + 1)
+        return b"%08d" % n + b"x" * width  # all end alike
 
     def rotated(self, name: str) -> str:
         return f"{self.directory}/{name}.log.{next(self.count)}"
@@ -116,8 +117,9 @@ class FileLives(RuleBasedStateMachine):
     @rule(name=names)
     def rename_rotate(self, name: str) -> None:
         if name in self.world.live:
-            self.disk.rename(self.world.path(name), self.world.rotated(name))
             generation = self.world.live.pop(name)
+            generation.rotated = self.world.rotated(name)
+            self.disk.rename(self.world.path(name), generation.rotated)
             generation.away = True
             if self.pattern == "*.log" and generation.known == 0:
                 generation.gone = True  # under a name that no pattern shows, and never seen before
@@ -147,6 +149,22 @@ class FileLives(RuleBasedStateMachine):
             self.disk.empty(self.world.path(name))
             self.world.live.pop(name).gone = True
             self.world.current(name)
+
+    @rule(name=names, width=widths, lines=st.integers(1, 3))
+    def rewrite(self, name: str, width: int, lines: int) -> None:
+        """In place, often to the same size: only the numbers in the records are others."""
+        if name in self.world.live:
+            before = self.world.live[name].content.count(b"\n")
+            self.truncate(name)
+            self.append_lines(name, [width] * (before or lines))
+
+    @rule(number=st.integers(0, 3))
+    def delete_rotated(self, number: int) -> None:
+        rotated = [g for g in self.world.every if g.rotated]
+        if number < len(rotated):
+            generation = rotated[number]
+            self.disk.delete(generation.rotated)
+            generation.rotated, generation.gone = "", True
 
     @rule(name=names)
     def delete(self, name: str) -> None:

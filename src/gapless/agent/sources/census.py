@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os.path
 
-from gapless.agent.sources.identity import intact, read_at, read_before
+from gapless.agent.sources.identity import intact, learn_start, read_before
 from gapless.agent.sources.port import Listing, Scan, Seen
 from gapless.agent.sources.problems import words
 from gapless.agent.sources.roster import Roster
 from gapless.agent.sources.settings import FileSettings
 from gapless.agent.sources.tracked import TrackedFile
+from gapless.agent.sources.trail import WITNESS_BYTES
 
 
 class Census:
@@ -27,7 +28,7 @@ class Census:
         self._listings: dict[str, Listing | OSError] = {}
 
     def look(self) -> None:
-        """Look once at everything. Cost: the scan, and one small read per file that has changed."""
+        """Look once at everything. Cost: the scan, and two small reads per file that has changed."""
         roster = self._roster
         self._listings.clear()
         scan = roster.host.scan(self._settings.paths, self._settings.exclude)
@@ -84,6 +85,7 @@ class Census:
         elif not self._unseeable(f):
             f.deleted = stat.links == 0
             self._wait_for_end(f)
+        self._rest(f)
 
     def _is_other(self, f: TrackedFile, size: int) -> bool:
         """Whether an open file that changed holds other content than before."""
@@ -105,12 +107,26 @@ class Census:
         else:
             f.ending = True
 
+    def _rest(self, f: TrackedFile) -> None:
+        """Hand out a cursor when it becomes known that the writer of a file out of all patterns has left it,
+        and when that turns out to be wrong: should the file be gone after a restart, it decides (see
+        Copies._give_up)."""
+        rested = f.rested
+        if f.size > f.offset or not f.offset or f.away_t is None:
+            rested = False
+        elif self._roster.t - max(f.away_t, f.grew_t) >= self._settings.quiet_s * 1e6:
+            rested = True
+        if rested != f.rested:
+            f.rested = rested
+            self._roster.tell(f)
+
     def _cut(self, f: TrackedFile, size: int) -> None:
         """The end of the file was cut off, behind what was read: it goes on, without those bytes."""
         start, end = size, f.size_seen
         f.size_seen = size
         f.left = min(f.left, size - f.offset)
         f.head = f.head[:size]
+        f.start = f.start if size >= WITNESS_BYTES else ""
         evidence = f"cut from {end} to {size} bytes, of which {f.offset} were read"
         self._roster.skip(f, start, end, evidence, done=False)
 
@@ -127,10 +143,12 @@ class Census:
         unchanged = (found.size, found.changed_ns) == (f.size, f.changed_ns)
         if f.admitted and unchanged and not f.restored and f.away_t is None:
             f.seen_us = roster.now_us
+            self._rest(f)
         elif roster.reopen(f):
             if found.size < f.size_seen:
                 self._cut(f, found.size)
             f.note(found, roster.now_us, roster.t)
+            self._rest(f)
         elif f.suspect:
             # The inode holds something else now; under another name, it was given to another file. If a
             # pattern shows that, it is met in a moment.
@@ -194,7 +212,7 @@ class Census:
         assert handle is not None
         try:
             f.place_at(f.size, read_before(handle, f.size))
-            f.head = read_at(handle, 0, self._settings.fingerprint_bytes)
+            learn_start(f, handle, self._settings.fingerprint_bytes)
         except OSError as error:
             self._roster.trouble(f, error)
             return

@@ -13,12 +13,13 @@ from gapless.agent.sources.census import Census
 from gapless.agent.sources.heads import AdmittedFiles, NewFiles
 from gapless.agent.sources.identity import (
     begins_alike,
-    contained,
     continues,
     ends_alike,
     evidence_bytes,
+    goes_another_way,
     intact,
-    read_at,
+    learn_start,
+    proven_bytes,
     read_before,
 )
 from gapless.agent.sources.port import Seen
@@ -31,6 +32,13 @@ from gapless.agent.sources.tracked import TrackedFile
 #: with a similar name and the newest first; and only if what was read gives this much to compare.
 _BESIDE_MAX = 64
 _BESIDE_EVIDENCE_BYTES_MIN = 64
+#: A file that has become shorter than what was read of it was cut if it still begins with enough of that;
+#: less may be a header that every generation has, to be read with each. Enough is: so many bytes and a
+#: third of all that was read, or more than any header. A copy under another name of which all was read
+#: needs less.
+_CUT_BYTES_MIN = 2048
+_HEADER_BYTES_MAX = 64 * 1024
+_COPY_BYTES_MIN = 1024
 
 
 class Copies:
@@ -73,7 +81,7 @@ class Copies:
         length = self._settings.fingerprint_bytes
         if len(new.head) < min(length, new.size):
             try:
-                new.head = read_at(new.handle, 0, length)
+                learn_start(new, new.handle, length)
             except OSError as error:
                 self._roster.trouble(new, error)
                 return False
@@ -107,6 +115,8 @@ class Copies:
         if roster.files.get(old.file) is not old or old.away_t is not None or not begins_alike(new, old):
             return False
         roster.handles.used(new)
+        if goes_another_way(new, old):
+            return False
         if (not roster.reopen(old) and old.suspect) if old.handle is None else not intact(old):
             old.suspect = True
             self._settle(old)
@@ -144,8 +154,7 @@ class Copies:
             try:
                 if continues(f, c.handle, c.size):
                     return c
-                if contained(f, c.handle, c.size):
-                    self._swallow(c)
+                self._pass_over(f, c)
             except OSError as error:
                 self._roster.trouble(c, error)
         return None
@@ -171,7 +180,7 @@ class Copies:
         c = TrackedFile(roster.mint(), stranger.path, stranger.dev, stranger.ino)
         try:
             if roster.handles.open(c) and c.handle is not None and continues(f, c.handle, stranger.size):
-                c.head = read_at(c.handle, 0, self._settings.fingerprint_bytes)
+                learn_start(c, c.handle, self._settings.fingerprint_bytes)
                 c.note(stranger, roster.now_us, roster.t)
                 c.away_t = roster.t
                 return c
@@ -180,12 +189,18 @@ class Copies:
         roster.handles.close(c)
         return None
 
-    def _swallow(self, c: TrackedFile) -> None:
-        """All that ``c`` holds was read from the original: know it, at its end."""
+    def _pass_over(self, f: TrackedFile, c: TrackedFile) -> None:
+        """Begin ``c`` behind what is proven to have been read as ``f``, if ``c`` is shorter than that was:
+        ``f`` cut off and perhaps written on, or a copy made before the last reads. What follows the last
+        proven offset is read: of what was read already, at most an eighth and a line a second time."""
         assert c.handle is not None
-        c.place_at(c.size, read_before(c.handle, c.size))
-        c.admitted = True
-        self._roster.tell(c)
+        if c.size >= f.offset or (proven := proven_bytes(f, c.handle, c.size)) < _COPY_BYTES_MIN:
+            return
+        is_cut = proven > _HEADER_BYTES_MAX or (proven >= _CUT_BYTES_MIN and 3 * proven >= f.offset)
+        if is_cut or (proven == c.size and c.path != f.path):
+            c.place_at(proven, read_before(c.handle, proven))
+            c.admitted = c.stirred = True
+            self._roster.tell(c)
 
     def _take_over(self, f: TrackedFile, copy: TrackedFile) -> None:
         """Go on reading ``f`` in its copy. A crash before the event is durable finds ``f`` suspect again,
@@ -196,9 +211,10 @@ class Copies:
         roster.leave_inode(copy)
         handle = roster.handles.release(copy)
         assert handle is not None
-        f.path, f.name, f.dev, f.ino, f.head = copy.path, copy.name, copy.dev, copy.ino, copy.head
+        f.path, f.name, f.dev, f.ino = copy.path, copy.name, copy.dev, copy.ino
+        f.head, f.start = copy.head, copy.start
         f.away_t, f.missing_t = copy.away_t, None
-        f.deleted = f.suspect = f.restored = f.ending = False
+        f.deleted = f.suspect = f.restored = f.ending = f.rested = False
         f.left = 0
         roster.handles.adopt(f, handle)
         roster.add(f)
@@ -213,27 +229,43 @@ class Copies:
         f.note(Seen(copy.name, copy.dev, copy.ino, copy.size, copy.changed_ns), roster.now_us, roster.t)
 
     def _give_up(self, f: TrackedFile) -> None:
-        """The content of ``f`` is nowhere: tell what of it was not read."""
+        """The content of ``f`` is nowhere: tell what of it was not read.
+
+        - It is known that there was more than was read: that much is a loss, byte for byte.
+        - It was whole and read to its end when this run last looked: no loss.
+        - It is known from a cursor only (it went away while nobody was looking), and that says ``rested``:
+          no pattern had shown it for quiet_s, it had been read to its end and stayed quiet, as a file does
+          whose writer has gone on to the next one. No loss.
+        - From a cursor only, and its writer may still have been at it: whatever it got after ``seen_us`` is
+          gone, and nobody can say whether that was anything. A loss without an end, however soon after the
+          last look it was.
+        """
         roster = self._roster
-        self._leave(f)
+        successor = self._leave(f)
         del roster.files[f.file]
         what = "deleted" if f.deleted else "truncated or replaced"
         if f.size_seen > f.offset:
             evidence = f"{what}: {f.size_seen} bytes were seen, {f.offset} were read, no copy was found"
             roster.skip(f, f.offset, f.size_seen, evidence, done=True)
-        elif f.restored:
+        elif f.restored and not f.rested:
             evidence = f"{what} while nobody was looking, no copy was found: {f.offset} bytes were read"
             roster.skip(f, f.offset, None, evidence, done=True)
         elif f.admitted:
             roster.tell(f, done=True)
+        if successor is not None:
+            try:
+                self._pass_over(f, successor)
+            except OSError as error:
+                roster.trouble(successor, error)
 
-    def _leave(self, f: TrackedFile) -> None:
-        """Part ``f`` from its inode. If that is open, new content is in it: a new file, to be decided on."""
+    def _leave(self, f: TrackedFile) -> TrackedFile | None:
+        """Part ``f`` from its inode. If that is open, new content is in it: a new file, to be decided on,
+        which is returned once its head is known."""
         roster = self._roster
         roster.leave_inode(f)
         handle = roster.handles.release(f)
         if handle is None:
-            return
+            return None
         successor = TrackedFile(roster.mint(), f.path, f.dev, f.ino)
         successor.name, successor.away_t = f.name, f.away_t
         successor.admitted = False
@@ -246,6 +278,8 @@ class Copies:
             )
         except OSError as error:
             roster.trouble(successor, error)
-            return
-        if self._know_head(successor):
-            self._found.add(successor)
+            return None
+        if not self._know_head(successor):
+            return None
+        self._found.add(successor)
+        return successor

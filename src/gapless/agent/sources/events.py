@@ -28,9 +28,14 @@ class FileCursor(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Where a reader stands in a file, and what it needs to find the same content again.
 
     ``file`` is the identity the agent gave (32 hex digits); ``path``, ``dev``, ``ino`` say where the
-    content was last. ``head`` is the BLAKE2b-128 in hex of the first ``head_bytes`` bytes, ``tail`` the
-    (up to 64) bytes before ``offset``, ``trail`` older offsets with the BLAKE2b-64 of the 64 bytes before
-    each. ``size`` is the largest size seen, ``seen_us`` when the file was last seen in this state.
+    content was last. ``head`` is the BLAKE2b-128 in hex of the first ``head_bytes`` bytes, ``witness`` that
+    of the ``witness_bytes`` (up to 4 KiB) before ``offset``, ``trail`` older offsets (at most 20), each with
+    the first 64 bits of the same digest. ``size`` is the largest size seen, ``seen_us`` when the file was
+    last seen in this state. ``rested``: no pattern showed the file any more, it had been read to its end,
+    and had not grown for quiet_s.
+
+    ``tail`` comes from cursors written before there was a witness: the (up to 64) bytes before ``offset``.
+    Their trail proves nothing today, and so is no harm.
     """
 
     file: str
@@ -42,9 +47,12 @@ class FileCursor(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     head: str = ""
     head_bytes: int = 0
     tail: bytes = b""
+    witness: str = ""
+    witness_bytes: int = 0
     trail: tuple[tuple[int, str], ...] = ()
     size: int = 0
     seen_us: int = 0
+    rested: bool = False
     done: bool = False
 
 

@@ -1,12 +1,15 @@
-"""Reading one file from an offset: one system call gets new bytes and proves that the old ones are there."""
+"""Reading one file from an offset: one system call gets new bytes and the witness of the old ones before
+them, and where that does not reach the file's beginning, a second one gets its head."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from gapless.agent.sources.identity import has_head
 from gapless.agent.sources.lines import Cut, cut
 from gapless.agent.sources.port import SourceFile
-from gapless.agent.sources.tracked import TAIL_BYTES, TrackedFile
+from gapless.agent.sources.tracked import TrackedFile
+from gapless.agent.sources.trail import WITNESS_BYTES, points_within, witness_digest
 
 #: A last line without newline that is longer than this is not read again as a whole to see whether its
 #: newline has come: only what is new of it.
@@ -15,7 +18,7 @@ _PEEK_FROM_BYTES = 4096
 
 class Reading(NamedTuple):
     """What a read gave: ``found`` None when there is nothing to deliver yet, ``intact`` False when the
-    bytes before the offset are no longer those that were read."""
+    bytes before the offset, or the first of the file, are no longer those that were read."""
 
     intact: bool
     found: Cut | None = None
@@ -39,7 +42,7 @@ class FileReader:
         self._room = min(read_bytes_max, self._room_max)
         self._line_bytes_max = line_bytes_max
         self._fingerprint_bytes = fingerprint_bytes
-        self._buffer = bytearray(TAIL_BYTES + self._room + 1)
+        self._buffer = bytearray(WITNESS_BYTES + self._room + 1)
         self._long = bytearray()
 
     def read(self, f: TrackedFile, t: int, last: bool) -> Reading:
@@ -51,12 +54,12 @@ class FileReader:
             self._long = bytearray()
         if f.left >= _PEEK_FROM_BYTES and f.at_end and not last and not self._line_has_end(f, source, t):
             return _NOTHING
-        room, before = self._room_for(f), len(f.tail)
+        room, before = self._room_for(f), f.witness_bytes
         while True:
             buffer = self._buffer_of(room)
             view = memoryview(buffer)
             stop = source.pread_into(view[: before + room], f.offset - before)
-            if stop < before or not buffer.startswith(f.tail):
+            if stop < before or witness_digest(view[:before]) != f.witness:
                 return _CHANGED
             f.at_end = stop < before + room
             whole = f.at_end and stop - before == f.left
@@ -64,12 +67,17 @@ class FileReader:
             if found is not None or f.at_end:
                 break
             room = min(room * 4, self._room_max)
+        # Asked after the bytes were read: a file replaced in between must not pass for the old one.
+        if found is not None and f.offset > before and not has_head(f, source):
+            return _CHANGED
         self._extend_head(f, buffer, before, stop)
         if found is None:
             self._set_left(f, stop - before, t)
             return _NOTHING
         end = before + found.taken
-        f.advance(found.taken, bytes(buffer[max(0, end - TAIL_BYTES) : end]), found.line, t)
+        whole_witness = before == min(f.offset, WITNESS_BYTES)
+        points = points_within(buffer, f.offset - before, before, end) if whole_witness else ()
+        f.advance(found.taken, view[max(0, end - WITNESS_BYTES) : end], tuple(points), found.line)
         # What follows the last newline holds none; of what follows a piece of a long line nothing is known.
         self._set_left(f, stop - end if found.line == "start" else 0, t)
         end = found.end
@@ -89,7 +97,7 @@ class FileReader:
 
     def _buffer_of(self, room: int) -> bytearray:
         """A buffer for the bytes before the offset, ``room`` new ones, and a newline."""
-        length = TAIL_BYTES + room + 1
+        length = WITNESS_BYTES + room + 1
         if length <= len(self._buffer):
             return self._buffer
         if length > len(self._long):
@@ -98,6 +106,8 @@ class FileReader:
 
     def _extend_head(self, f: TrackedFile, buffer: bytearray, start: int, stop: int) -> None:
         """Take more of a young file's beginning from the buffer, in which ``start`` is the file's offset."""
+        if not f.start and start == f.offset and stop >= WITNESS_BYTES:
+            f.start = witness_digest(memoryview(buffer)[:WITNESS_BYTES])
         known = len(f.head)
         if known < self._fingerprint_bytes:
             assert known >= f.offset

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from gapless.agent.sources.events import Chunk, FileCursor, Skipped, outward
 from gapless.agent.sources.handles import Handles
-from gapless.agent.sources.identity import continues, read_at
+from gapless.agent.sources.identity import continues, learn_start, lengthen_witness
 from gapless.agent.sources.port import SourceHost
 from gapless.agent.sources.problems import Problems, words
 from gapless.agent.sources.settings import FileSettings
@@ -96,7 +96,8 @@ class Roster:
             if not continues(f, handle, handle.stat().size):
                 f.suspect = True
                 return False
-            f.head = read_at(handle, 0, self.settings.fingerprint_bytes)
+            learn_start(f, handle, self.settings.fingerprint_bytes)
+            lengthen_witness(f, handle)
         except OSError as error:
             self.trouble(f, error)
             return False

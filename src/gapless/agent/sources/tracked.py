@@ -6,13 +6,7 @@ from hashlib import blake2b
 
 from gapless.agent.sources.events import FileCursor, LineState, outward
 from gapless.agent.sources.port import Seen, SourceFile
-
-#: Bytes before the offset that are compared at every read.
-TAIL_BYTES = 64
-#: Older offsets kept, and the least time between them: enough to recognise the copy of a copy-truncate
-#: that was made a moment before the last bytes were read.
-TRAIL_ENTRIES = 2
-TRAIL_SPACING_US = 5_000_000
+from gapless.agent.sources.trail import WITNESS_BYTES, Trail, extended, trail_digest, witness_digest
 
 
 def head_digest(head: bytes) -> str:
@@ -20,17 +14,15 @@ def head_digest(head: bytes) -> str:
     return blake2b(head, digest_size=16).hexdigest()
 
 
-def trail_digest(tail: bytes) -> str:
-    """The digest of the bytes before an older offset: BLAKE2b-64 in hex."""
-    return blake2b(tail, digest_size=8).hexdigest()
-
-
 class TrackedFile:
     """The state of one file. ``*_t`` are microseconds of the source's own elapsed time, ``*_us`` are UTC.
 
     ``head`` are the first bytes as far as they were seen (empty until a restored file was verified, when
-    ``proof`` is what the cursor says). ``left`` are bytes after the offset known to hold no newline.
-    ``admitted`` is False while it is not decided whether a new file is a copy of another.
+    ``proof`` is what the cursor says), ``start`` is the digest of the first WITNESS_BYTES once those were
+    seen: it tells apart many files with one header without reading them. ``witness`` is the digest of the
+    ``witness_bytes`` before the offset, ``trail`` are witnesses of older offsets. ``left`` are bytes after
+    the offset known to hold no newline. ``admitted`` is False while it is not decided whether a new file is
+    a copy of another.
     """
 
     __slots__ = (
@@ -57,16 +49,18 @@ class TrackedFile:
         "offset",
         "path",
         "queued",
+        "rested",
         "restored",
         "seen_us",
         "size",
         "size_seen",
+        "start",
         "stirred",
         "suspect",
-        "tail",
         "trail",
-        "trail_t",
         "warm_until_t",
+        "witness",
+        "witness_bytes",
     )
 
     def __init__(self, file: str, path: str, dev: int, ino: int) -> None:
@@ -80,9 +74,10 @@ class TrackedFile:
         self.left = 0
         self.at_end = False  # the last read reached the end of the file
         self.head = b""
-        self.tail = b""
-        self.trail: tuple[tuple[int, str], ...] = ()
-        self.trail_t = 0
+        self.start = ""
+        self.witness = ""
+        self.witness_bytes = 0
+        self.trail: Trail = ()
         self._digest: tuple[int, str] = (0, "")
         self.size = 0
         self.size_seen = 0
@@ -98,6 +93,7 @@ class TrackedFile:
         self.away_t: int | None = None  # since when no pattern shows it
         self.missing_t: int | None = None  # since when its directory is not there to look at
         self.deleted = False
+        self.rested = False  # away, read to its end, and quiet since then for quiet_s
         self.restored = False  # from a cursor, and not verified since
         self.suspect = False  # the content is no longer what was read
         self.ending = False  # at its end for so long that it can be given up
@@ -109,10 +105,15 @@ class TrackedFile:
         """The file a cursor speaks of; closed, and to be verified before it is read."""
         f = cls(cursor.file, cursor.path, cursor.dev, cursor.ino)
         f.offset, f.line = cursor.offset, cursor.line
-        f.tail, f.trail = cursor.tail, cursor.trail
+        if cursor.witness_bytes:
+            f.witness, f.witness_bytes = cursor.witness, cursor.witness_bytes
+        else:
+            f.witness, f.witness_bytes = witness_digest(cursor.tail), len(cursor.tail)
+        f.trail = cursor.trail
         f._digest = (cursor.head_bytes, cursor.head)
         f.size = f.size_seen = max(cursor.size, cursor.offset)
         f.seen_us = cursor.seen_us
+        f.rested = cursor.rested
         f.restored = True
         return f
 
@@ -135,10 +136,12 @@ class TrackedFile:
             line=self.line,
             head=digest,
             head_bytes=head_bytes,
-            tail=self.tail,
+            witness=self.witness,
+            witness_bytes=self.witness_bytes,
             trail=self.trail,
             size=self.size_seen,
             seen_us=self.seen_us,
+            rested=self.rested,
             done=done,
         )
 
@@ -150,6 +153,11 @@ class TrackedFile:
             self._digest = (length, head_digest(self.head[:length]))
         return self._digest
 
+    def begin(self, start: bytes | memoryview, fingerprint_bytes: int) -> None:
+        """Take in the first bytes of the content."""
+        self.head = bytes(start[:fingerprint_bytes])
+        self.start = witness_digest(start[:WITNESS_BYTES]) if len(start) >= WITNESS_BYTES else ""
+
     def note(self, seen: Seen, now_us: int, t: int) -> None:
         """Take in how the file looks from outside."""
         if (seen.size, seen.changed_ns) != (self.size, self.changed_ns):
@@ -160,17 +168,22 @@ class TrackedFile:
         self.size_seen = max(self.size_seen, seen.size)
         self.seen_us = now_us
 
-    def advance(self, taken: int, tail: bytes, line: LineState, t: int) -> None:
-        """Move the offset over bytes that were delivered."""
+    def advance(self, taken: int, window: memoryview, points: Trail, line: LineState) -> None:
+        """Move the offset over bytes that were delivered. ``window``: the bytes (up to WITNESS_BYTES) before
+        the new offset; ``points``: what to remember of the offsets passed."""
+        if self.line == "start" and 0 < self.witness_bytes == min(self.offset, WITNESS_BYTES):
+            points = ((self.offset, trail_digest(self.witness)), *points)
         self.offset += taken
-        self.tail, self.line = tail, line
+        self.trail = extended(self.trail, points, self.offset)
+        self.witness, self.witness_bytes = witness_digest(window), len(window)
+        self.line = line
+        self.rested = False
         self.size = max(self.size, self.offset)
         self.size_seen = max(self.size_seen, self.size)
-        if not self.trail or t - self.trail_t >= TRAIL_SPACING_US:
-            self.trail = (*self.trail, (self.offset, trail_digest(tail)))[-TRAIL_ENTRIES:]
-            self.trail_t = t
 
-    def place_at(self, offset: int, tail: bytes) -> None:
-        """Put the reader somewhere without delivering what lies before (``tail``: the bytes just before)."""
-        self.offset, self.tail, self.left = offset, tail, 0
-        self.line = "start" if offset == 0 or tail.endswith(b"\n") else "open"
+    def place_at(self, offset: int, window: bytes) -> None:
+        """Put the reader somewhere without delivering what lies before (``window``: the bytes, up to
+        WITNESS_BYTES, just before)."""
+        self.offset, self.left = offset, 0
+        self.witness, self.witness_bytes = witness_digest(window), len(window)
+        self.line = "start" if offset == 0 or window.endswith(b"\n") else "open"
