@@ -294,11 +294,6 @@ def test_limits_are_positive() -> None:
         QueryLimits(rows_max=0)
 
 
-def test_kql_is_told_to_wait(ask: Ask) -> None:
-    with pytest.raises(Refused, match="KQL is not there yet: use --language sql"):
-        ask("Events | count", language="kql")
-
-
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -36,12 +36,13 @@ class Query:
         self._request = request
         self._connection = connection
         limits = request.limits
-        sql = to_sql(request.text, request.language)
-        if len(sql.encode(errors="replace")) > limits.text_bytes_max:
+        if len(request.text.encode(errors="replace")) > limits.text_bytes_max:
             raise Refused(f"the query is longer than {limits.text_bytes_max} bytes: make it shorter")
+        statement = to_sql(request.text, request.language, (files.table for files in request.tables))
+        self._columns = statement.columns
         with _explaining(request):
             limit_memory(connection, limits.memory_bytes_max)
-            self._checked = check(connection, sql, (files.table.name for files in request.tables))
+            self._checked = check(connection, statement.sql, (files.table.name for files in request.tables))
         self._reads = [files for files in request.tables if files.table.name in self._checked.tables]
         self.paths = [path for files in self._reads for path in files.paths]
         if len(self.paths) > limits.files_max:
@@ -60,7 +61,7 @@ class Query:
             create_view(connection, files, request.from_us, request.to_us)
         subquery = self._checked.subquery
         described = connection.execute(f"SELECT * FROM {subquery} LIMIT 0").description
-        columns = [column_of(name, kind) for name, kind, *_ in described]
+        columns = list(self._columns or (column_of(name, kind) for name, kind, *_ in described))
         values = ", ".join(value_of(at, kind) for at, (_, kind, *_) in enumerate(described, start=1))
         connection.execute(f"SELECT {values} FROM {subquery} LIMIT {limits.rows_max + 1}")
         fetched = fetch(

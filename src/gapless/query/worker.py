@@ -19,6 +19,7 @@ from gapless.query.check import check
 from gapless.query.confine import allow_only_reading, die_with_parent, landlock_version, limit_resources
 from gapless.query.engine import Query
 from gapless.query.frames import Answered, Failed, Ready, header, read_frame
+from gapless.query.languages import prepare
 from gapless.query.request import QueryRequest
 from gapless.query.sandbox import open_connection
 
@@ -39,6 +40,7 @@ def main() -> int:
     queries, answers = sys.stdin.buffer, _take_standard_output()
     connection = open_connection()
     check(connection, "SELECT 1", ())  # what the engine prepares at its first use, all forks have then
+    prepare()
     _send(answers, msgspec.json.encode(Ready(landlock_version())))
     while (frame := read_frame(queries)) is not None:
         worker_pid = os.getpid()

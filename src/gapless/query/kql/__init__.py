@@ -1,0 +1,1 @@
+"""KQL: text -> tokens -> syntax tree -> typed relational form -> SQL."""

@@ -1,0 +1,139 @@
+"""parse, parse-where and parse-kv: columns out of a text."""
+
+from __future__ import annotations
+
+import re
+
+from gapless.query.kql import tree
+from gapless.query.kql.bind_operators import compute
+from gapless.query.kql.bind_scalar import bind
+from gapless.query.kql.comparisons import checked_regex, re2_literal
+from gapless.query.kql.context import Scope
+from gapless.query.kql.conversions import as_type, certain_text, to_string
+from gapless.query.kql.errors import KqlError, unsupported
+from gapless.query.kql.relation import (
+    BOOL,
+    STRING,
+    TYPES,
+    Column,
+    Constant,
+    Extend,
+    Filter,
+    Ref,
+    Rows,
+    Scalar,
+    Type,
+)
+from gapless.query.kql.sql import apply
+from gapless.query.kql.tabular import Tabular
+
+_STRUCT = Type("struct")
+_NUMBERS = {"int": r"[+-]?\d+", "long": r"[+-]?\d+", "real": r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"}
+
+
+def parse(node: tree.Parse, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+    """Columns for the parts of a text that stand between known parts."""
+    rows = rows.changed()
+    value = bind(node.value, scope.over(rows), tabular)
+    if value.type.name not in ("string", "dynamic"):
+        raise KqlError(f"parse needs a string, not {value.type.name}: use tostring()", node.at)
+    text = certain_text(to_string(value))
+    pattern = Constant(_pattern(node), STRING)
+    checked_regex(pattern, node.at)
+    rows, text_id = compute(rows, text, tabular)
+    text = _ref(text_id, STRING)
+    if node.only_matching:
+        rows = rows.changed(Filter(rows.relation, apply("regexp_matches($1, $2)", (text, pattern), BOOL)))
+    named = [part for part in node.parts if part.name is not None]
+    if not named:
+        return rows
+    labels = ", ".join(f"'g{index}'" for index in range(len(named)))
+    found = apply(f"regexp_extract($1, $2, [{labels}])", (text, pattern), _STRUCT)
+    rows, struct_id = compute(rows, found, tabular)
+    columns = list(rows.columns)
+    for index, part in enumerate(named):
+        piece: Scalar = apply(f"struct_extract($1, 'g{index}')", (_ref(struct_id, _STRUCT),), STRING)
+        if part.type != "string":
+            piece = as_type(piece, TYPES[part.type]) if part.type in TYPES else piece
+        id = tabular.context.new_id()
+        rows = rows.changed(Extend(rows.relation, [(id, piece)]))
+        fresh = Column(part.name or "", id, piece.type)
+        columns = [fresh if each.name == fresh.name else each for each in columns]
+        if fresh not in columns:
+            columns.append(fresh)
+    return rows.changed(columns=columns)
+
+
+def _ref(id: int, kind: Type) -> Scalar:
+    return Ref(id, kind)
+
+
+def _pattern(node: tree.Parse) -> str:
+    """The pattern as a regular expression: columns are its groups."""
+    if node.kind not in ("simple", "regex"):
+        raise unsupported(f"parse kind={node.kind}", node.at)
+    is_regex = node.kind == "regex"
+    flags = node.flags if is_regex else ""
+    if set(flags) - set("iUsm"):
+        raise unsupported(f"parse flags={flags}", node.at)
+    pieces = []
+    for index, part in enumerate(node.parts):
+        is_last = index == len(node.parts) - 1
+        if part.text is not None:
+            if is_regex and "(" in part.text.replace("\\(", "").replace("(?", ""):
+                raise unsupported("a group in a part of parse kind=regex", part.at)
+            if is_regex and index and _matches_nothing(part.text):
+                raise unsupported("a part of parse kind=regex that matches empty text", part.at)
+            pieces.append(part.text if is_regex else re2_literal(part.text))
+        elif part.name is None:
+            pieces.append(".*" if is_last else ".*?")
+        elif part.type in _NUMBERS:
+            pieces.append(f"({_NUMBERS[part.type]})")
+        elif part.type in ("string", "datetime", "timespan", "bool", "guid", "dynamic"):
+            pieces.append("(.*)" if is_last else "(.*?)")
+        else:
+            raise unsupported(f"parse to {part.type}", part.at)
+        if not is_last and part.text is None and node.parts[index + 1].text is None:
+            follows = node.parts[index + 1]
+            if part.type == "string" and follows.name is not None and follows.type == "string":
+                raise unsupported("parse of two columns with nothing between them", follows.at)
+    anchored = "".join(pieces)
+    return (
+        f"(?s{'i' if 'i' in flags else ''})^{anchored}$"
+        if not is_regex
+        else (f"(?{'i' if 'i' in flags else ''}{'U' if 'U' in flags else ''}s)^{anchored}")
+    )
+
+
+def _matches_nothing(pattern: str) -> bool:
+    try:
+        return re.fullmatch(pattern, "") is not None
+    except re.error:
+        return True
+
+
+def parse_kv(node: tree.ParseKv, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+    """Columns for the values of named keys in a text such as a=1, b=2."""
+    unknown = set(node.options) - {"pair_delimiter", "kv_delimiter"}
+    if unknown:
+        raise unsupported(f"parse-kv with {', '.join(sorted(unknown))}", node.at)
+    if "pair_delimiter" not in node.options:
+        raise unsupported("parse-kv without pair_delimiter", node.at)
+    pair, between = node.options["pair_delimiter"], node.options.get("kv_delimiter", "=")
+    if not pair or not between:
+        raise unsupported("parse-kv without delimiters", node.at)
+    rows = rows.changed()
+    value = bind(node.value, scope.over(rows), tabular)
+    text = certain_text(to_string(value))
+    columns = list(rows.columns)
+    for name, kind in node.columns:
+        key = f"(?:^|{re2_literal(pair)})\\s*{re2_literal(name)}\\s*{re2_literal(between)}"
+        pattern = f"(?s){key}\\s*(.*?)\\s*(?:{re2_literal(pair)}|$)"
+        piece = apply("regexp_extract($1, $2, 1)", (text, Constant(pattern, STRING)), STRING)
+        made = as_type(piece, TYPES[kind])
+        rows, id = compute(rows, made, tabular)
+        fresh = Column(name, id, made.type)
+        columns = [fresh if each.name == name else each for each in columns]
+        if fresh not in columns:
+            columns.append(fresh)
+    return rows.changed(columns=columns)

@@ -1,0 +1,202 @@
+"""union and search."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from gapless.query.kql import tree
+from gapless.query.kql.bind_scalar import bind
+from gapless.query.kql.comparisons import compare, text_test
+from gapless.query.kql.context import Scope
+from gapless.query.kql.conversions import ticks, to_string
+from gapless.query.kql.errors import KqlError, unsupported
+from gapless.query.kql.logic import logical
+from gapless.query.kql.names import free_name
+from gapless.query.kql.relation import (
+    BOOL,
+    DATETIME,
+    DATETIME_US,
+    NULLABLE_STRING,
+    STRING,
+    Column,
+    Concat,
+    Constant,
+    Extend,
+    Filter,
+    Rows,
+    Scalar,
+    Type,
+)
+from gapless.query.kql.sql import apply
+from gapless.query.kql.tabular import Tabular
+
+
+def union(node: tree.Union, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+    """The rows and those of other tables."""
+    return union_of(node, [rows], scope, tabular)
+
+
+def union_of(node: tree.Union, given: list[Rows], scope: Scope, tabular: Tabular) -> Rows:
+    """The rows of all tables, of those alone that there are if the union is fuzzy."""
+    inputs = list(given)
+    for each in node.inputs:
+        inputs.extend(_inputs(each, node, scope, tabular))
+    if not inputs:
+        raise KqlError("none of the tables is there", node.at, "table of a fuzzy union")
+    names = [rows.name or f"union_arg{index}" for index, rows in enumerate(inputs)]
+    return concatenated(inputs, node.kind == "inner", node.source_column, names, tabular)
+
+
+def _inputs(node: tree.Expression, union: tree.Union, scope: Scope, tabular: Tabular) -> list[Rows]:
+    if isinstance(node, tree.Wildcard):
+        pattern = re.compile(".*".join(map(re.escape, node.pattern.split("*"))))
+        names = [name for name in sorted(tabular.context.tables) if pattern.fullmatch(name)]
+        if not names and not union.is_fuzzy:
+            raise KqlError(f"no table is named {node.pattern}", node.at, f"table {node.pattern}")
+        return [tabular.rows(tree.Name(node.at, name), scope.over(None)) for name in names]
+    try:
+        return [tabular.rows(node, scope.over(None))]
+    except KqlError as error:
+        if union.is_fuzzy and error.missing is not None and error.missing.startswith("table "):
+            return []
+        raise
+
+
+def concatenated(
+    inputs: list[Rows], common: bool, source_column: str | None, names: list[str], tabular: Tabular
+) -> Rows:
+    """All rows of the inputs. A name with several types becomes several columns, named for their types."""
+    kinds: dict[str, list[str]] = {}
+    for rows in inputs:
+        for column in rows.columns:
+            types = kinds.setdefault(column.name, [])
+            if column.type.name not in types:
+                types.append(column.type.name)
+    wanted = [(name, kind) for name, types in kinds.items() for kind in types]
+    if common:
+        wanted = [(n, k) for n, k in wanted if all(_has(rows, n, k) for rows in inputs)]
+    hidden = {each.name for each in inputs[0].hidden} - set(kinds)
+    hidden_wanted = [
+        (each.name, each.type.name)
+        for each in inputs[0].hidden
+        if each.name in hidden and all(_has(rows, each.name, each.type.name) for rows in inputs)
+    ]
+    new_id = tabular.context.new_id
+    columns, all_ids, sources = [], [], [[] for _ in inputs]  # type: ignore[var-annotated]
+    if source_column is not None:
+        id = new_id()
+        all_ids.append((id, STRING))
+        columns.append(Column(source_column, id, STRING))
+        for source, name in zip(sources, names, strict=True):
+            source.append(Constant(name, STRING))
+    secret: list[Column] = []
+    for name, kind in (*wanted, *hidden_wanted):
+        held = _held(inputs, name, kind)
+        id = new_id()
+        all_ids.append((id, held))
+        shown = name if len(kinds.get(name, ())) < 2 else f"{name}_{kind}"
+        target = columns if (name, kind) in wanted else secret
+        target.append(Column(free_name(shown, (c.name for c in columns)), id, held))
+        for source, rows in zip(sources, inputs, strict=True):
+            source.append(_source(rows, name, kind, held))
+    return Rows(Concat([rows.relation for rows in inputs], all_ids, sources), columns, hidden=secret)
+
+
+def _has(rows: Rows, name: str, kind: str) -> bool:
+    return any(each.name == name and each.type.name == kind for each in (*rows.columns, *rows.hidden))
+
+
+def _held(inputs: list[Rows], name: str, kind: str) -> Type:
+    if kind == "string":
+        return NULLABLE_STRING
+    if kind == "datetime":
+        found = [c for rows in inputs if (c := rows.find(name)) is not None and c.type.name == kind]
+        return DATETIME_US if all(c.type.form == "us" for c in found) else DATETIME
+    return Type(kind)
+
+
+def _source(rows: Rows, name: str, kind: str, held: Type) -> Scalar:
+    if not _has(rows, name, kind):
+        return Constant("" if kind == "string" else None, STRING if kind == "string" else held)
+    column = rows.find(name)
+    assert column is not None
+    return column.ref() if held.form == "us" else ticks(column.ref())
+
+
+# search -----------------------------------------------------------------------------------------------------
+
+
+def search(node: tree.Search, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+    """The rows in which a text occurs."""
+    if node.tables:
+        raise KqlError("search in (...) stands at the beginning of a query", node.at)
+    return _searched(node, [replace(rows, name=rows.name or "search_arg0")], scope, tabular)
+
+
+def search_source(node: tree.Search, scope: Scope, tabular: Tabular) -> Rows:
+    """The rows of tables in which a text occurs; of all tables if none are named."""
+    names = tree.Union(node.at, node.tables or [tree.Wildcard(node.at, "*")], "outer", None, False)
+    inputs = [rows for each in names.inputs for rows in _inputs(each, names, scope, tabular)]
+    if not inputs:
+        raise KqlError("there is no table to search", node.at)
+    return _searched(node, inputs, scope, tabular)
+
+
+def _searched(node: tree.Search, inputs: list[Rows], scope: Scope, tabular: Tabular) -> Rows:
+    found = []
+    for rows in inputs:
+        predicate = _predicate(node.predicate, rows, scope, tabular, node.case_sensitive)
+        found.append(rows.changed(Filter(rows.relation, predicate)))
+    if len(found) > 1:
+        return concatenated(found, False, "$table", [rows.name for rows in found], tabular)
+    rows = found[0]
+    id = tabular.context.new_id()
+    relation = Extend(rows.relation, [(id, Constant(rows.name, STRING))])
+    return rows.changed(relation, [Column("$table", id, STRING), *rows.columns])
+
+
+def _predicate(node: tree.Expression, rows: Rows, scope: Scope, tabular: Tabular, cased: bool) -> Scalar:
+    """A condition in which a value by itself stands for: it occurs in some column."""
+    match node:
+        case tree.Logical(operator=operator, operands=operands):
+            tests = [_predicate(each, rows, scope, tabular, cased) for each in operands]
+            return logical(operator, tests, node.at)
+        case tree.Call(name="not", arguments=[argument]):
+            return apply("NOT $1", (_predicate(argument.value, rows, scope, tabular, cased),), BOOL)
+        case tree.Literal(type="real"):
+            raise unsupported("search for a real number", node.at, "compare a column with it")
+        case tree.Literal(type=("string" | "long" | "int")):
+            return _anywhere(node, rows, scope, tabular, cased)
+        case tree.Binary(operator="has", left=left, right=right) if isinstance(left, tree.Name):
+            return compare(
+                "has", bind(left, scope.over(rows), tabular), bind(right, scope, tabular), False, node.at
+            )
+    value = bind(node, scope.over(rows), tabular)
+    if value.type.name != "bool":
+        raise unsupported("this value in search", node.at, "use a text or a condition")
+    return apply("coalesce($1, FALSE)", (value,), BOOL)
+
+
+def _anywhere(node: tree.Literal, rows: Rows, scope: Scope, tabular: Tabular, cased: bool) -> Scalar:
+    text = to_string(bind(node, scope, tabular))
+    assert isinstance(text, Constant)
+    word = str(text.value)
+    stars = (word.startswith("*"), word.endswith("*") and len(word) > 1)
+    core = word.strip("*")
+    if "*" in core:
+        raise unsupported("* inside of a text to search for", node.at)
+    operator = {(False, False): "has", (False, True): "hasprefix", (True, False): "hassuffix"}.get(
+        stars, "contains"
+    )
+    operator += "_cs" if cased else ""
+    needle = Constant(core, STRING)
+    texts = [
+        each.ref()
+        for each in rows.columns
+        if each.type.name in ("string", "dynamic", "int", "long", "real", "guid")
+    ]
+    if not texts:
+        return Constant(False, BOOL)
+    tests = [text_test(operator, to_string(each), needle, False, node.at) for each in texts]
+    return logical("or", tests, node.at)

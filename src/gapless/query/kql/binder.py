@@ -1,0 +1,290 @@
+"""Binds a whole query: sources, names given by let, functions, pipelines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gapless.query.kql import (
+    bind_evaluate,
+    bind_expand,
+    bind_join,
+    bind_operators,
+    bind_parse,
+    bind_series,
+    bind_sources,
+    bind_summarize,
+    bind_union,
+    tree,
+)
+from gapless.query.kql.aggregates import AGGREGATES, AggregateCall
+from gapless.query.kql.bind_scalar import bind, bind_constant
+from gapless.query.kql.context import CALLS_MAX, Context, FunctionLet, Let, Scope
+from gapless.query.kql.conversions import as_type
+from gapless.query.kql.errors import KqlError, suggestion
+from gapless.query.kql.relation import (
+    DYNAMIC,
+    TYPES,
+    Aggregate,
+    Constant,
+    Limit,
+    OneRow,
+    Rows,
+    Scalar,
+    Shared,
+    SubqueryValue,
+)
+
+_OPERATORS = {
+    tree.Where: bind_operators.where,
+    tree.Extend: bind_operators.extend,
+    tree.Serialize: bind_operators.serialize,
+    tree.Project: bind_operators.project,
+    tree.Sort: bind_operators.sort,
+    tree.Top: bind_operators.top,
+    tree.Take: bind_operators.take,
+    tree.GetSchema: bind_operators.getschema,
+    tree.Render: bind_operators.unchanged,
+    tree.AsName: bind_operators.named,
+    tree.Count: bind_summarize.count,
+    tree.Summarize: bind_summarize.summarize,
+    tree.Distinct: bind_summarize.distinct,
+    tree.Join: bind_join.join,
+    tree.Union: bind_union.union,
+    tree.Search: bind_union.search,
+    tree.MvExpand: bind_expand.mv_expand,
+    tree.MvApply: bind_expand.mv_apply,
+    tree.Parse: bind_parse.parse,
+    tree.ParseKv: bind_parse.parse_kv,
+    tree.MakeSeries: bind_series.make_series,
+    tree.Evaluate: bind_evaluate.evaluate,
+}
+
+
+class Binder:
+    """Binds the expressions and tables of one query; see ``tabular.Tabular``."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def query(self, query: tree.Query) -> Rows:
+        """The rows of the answer."""
+        names = self._with_lets({}, query.lets, Scope({}))
+        scope = Scope(names)
+        if self.is_tabular(query.result, scope):
+            return self.rows(query.result, scope)
+        raise KqlError("the query is a value, not a table: put print before it", query.result.at)
+
+    def _with_lets(self, names: dict[str, Let], lets: list[tree.Let], scope: Scope) -> dict[str, Let]:
+        for let in lets:
+            names = {**names, let.name: self._let(let.value, replace(scope, names=names))}
+        return names
+
+    def _let(self, node: tree.Expression, scope: Scope) -> Let:
+        if isinstance(node, tree.FunctionBody):
+            return FunctionLet(node, scope.names)
+        if isinstance(node, tree.Name) and isinstance(scope.names.get(node.name), FunctionLet):
+            return scope.names[node.name]
+        if self.is_tabular(node, scope):
+            shared = self.context.share(self.rows(node, scope.over(None)))
+            shared.keep = isinstance(node, tree.Call) and node.name == "materialize"
+            return shared
+        return bind(node, scope.over(None), self)
+
+    def is_tabular(self, node: tree.Expression, scope: Scope) -> bool:
+        """Whether ``node`` gives a table."""
+        match node:
+            case tree.Pipeline() | tree.Datatable() | tree.RangeSource() | tree.Print():
+                return True
+            case tree.UnionSource() | tree.SearchSource():
+                return True
+            case tree.Name(name=name):
+                if scope.rows is not None and scope.rows.find(name) is not None:
+                    return False
+                known = scope.names.get(name)
+                if known is not None:
+                    return isinstance(known, Shared) or self._gives_table(known, scope)
+                return name in self.context.tables
+            case tree.Call(name=name):
+                if name in ("materialize", "table", "view"):
+                    return True
+                known = scope.names.get(name)
+                return known is not None and self._gives_table(known, scope)
+        return False
+
+    def _gives_table(self, let: Let, scope: Scope) -> bool:
+        if not isinstance(let, FunctionLet) or let.body.result is None:
+            return False
+        names = dict(let.names)
+        for parameter in let.body.parameters:
+            placeholder = Rows(OneRow(), [])
+            names[parameter.name] = (
+                Shared(0, placeholder) if parameter.type == "table" else Constant(None, TYPES[parameter.type])
+            )
+        for inner in let.body.lets:
+            inner_scope = Scope(names)
+            is_function = isinstance(inner.value, tree.FunctionBody)
+            if is_function:
+                assert isinstance(inner.value, tree.FunctionBody)
+                names[inner.name] = FunctionLet(inner.value, dict(names))
+            elif self.is_tabular(inner.value, inner_scope):
+                names[inner.name] = Shared(0, Rows(OneRow(), []))
+            else:
+                names[inner.name] = Constant(None, DYNAMIC)
+        return self.is_tabular(let.body.result, Scope(names))
+
+    def rows(self, node: tree.Expression, scope: Scope) -> Rows:
+        """The table that ``node`` gives."""
+        match node:
+            case tree.Pipeline(source=source, operators=operators):
+                return self.piped(self.rows(source, scope), operators, scope)
+            case tree.Datatable():
+                return bind_sources.datatable(node, scope, self)
+            case tree.RangeSource():
+                return bind_sources.number_range(node, scope, self)
+            case tree.Print():
+                return bind_sources.print_row(node, scope, self)
+            case tree.UnionSource(union=union):
+                return bind_union.union_of(union, [], scope, self)
+            case tree.SearchSource(search=search):
+                return bind_union.search_source(search, scope, self)
+            case tree.Name(name=name):
+                return self._named(name, node.at, scope)
+            case tree.Call():
+                return self._called(node, scope)
+        raise KqlError("a table is needed here: a table's name, or a query in parentheses", node.at)
+
+    def piped(self, rows: Rows, operators: list[tree.Operator], scope: Scope) -> Rows:
+        """``rows`` after the operators."""
+        for operator in operators:
+            if isinstance(operator, tree.Invoke):
+                rows = self._invoked(operator, rows, scope)
+            else:
+                rows = _OPERATORS[type(operator)](operator, rows, scope, self)  # type: ignore[operator]
+        return rows
+
+    def _named(self, name: str, at: int, scope: Scope) -> Rows:
+        let = scope.names.get(name)
+        if isinstance(let, Shared):
+            return self.context.read(let)
+        if isinstance(let, FunctionLet):
+            return self._call_rows(let, tree.Call(at, name, []), scope)
+        if let is not None:
+            raise KqlError(f"{name} is a value, not a table", at)
+        return self.table(name, at, scope)
+
+    def table(self, name: str, at: int, scope: Scope) -> Rows:
+        """The rows of a table of the lake."""
+        if name not in self.context.tables:
+            known = [n for n, let in scope.names.items() if not isinstance(let, Scalar)]
+            known += list(self.context.tables)
+            raise KqlError(f"there is no table {name}{suggestion(name, known)}", at, f"table {name}")
+        return bind_sources.scan(self.context.tables[name], self.context)
+
+    def _called(self, node: tree.Call, scope: Scope) -> Rows:
+        let = scope.names.get(node.name)
+        if isinstance(let, FunctionLet):
+            return self._call_rows(let, node, scope)
+        if node.name == "materialize" and len(node.arguments) == 1:
+            shared = self.context.share(self.rows(node.arguments[0].value, scope))
+            shared.keep = True
+            return self.context.read(shared)
+        if node.name == "table" and node.arguments:
+            name = bind_constant(node.arguments[0].value, scope, self, "a table's name")
+            return self._named(str(name.value), node.at, scope)
+        known = [name for name, each in scope.names.items() if isinstance(each, FunctionLet)]
+        raise KqlError(
+            f"there is no function {node.name} that gives a table{suggestion(node.name, known)}",
+            node.at,
+            f"function {node.name}",
+        )
+
+    def _invoked(self, operator: tree.Invoke, rows: Rows, scope: Scope) -> Rows:
+        call = operator.call
+        let = scope.names.get(call.name)
+        if not isinstance(let, FunctionLet):
+            raise KqlError(f"there is no function {call.name} to invoke", call.at, f"function {call.name}")
+        piped = self.context.share(rows)
+        name = "$invoked"
+        arguments = [tree.Argument(call.at, None, tree.Name(call.at, name)), *call.arguments]
+        inner = replace(scope, names={**scope.names, name: piped})
+        return self._call_rows(let, tree.Call(call.at, call.name, arguments), inner)
+
+    # Functions given by let -------------------------------------------------------------------------------
+
+    def _call_rows(self, let: FunctionLet, node: tree.Call, scope: Scope) -> Rows:
+        inner, result = self._entered(let, node, scope)
+        rows = self.rows(result, inner)
+        return replace(rows, name=node.name) if let.body.is_view else rows
+
+    def call_scalar(self, function: FunctionLet, call: tree.Call, scope: Scope) -> Scalar:
+        """The value of a function given by let."""
+        inner, result = self._entered(function, call, scope)
+        if self.is_tabular(result, inner):
+            raise KqlError(f"{call.name}() gives a table where a value is needed: use toscalar()", call.at)
+        return bind(result, inner, self)
+
+    def _entered(self, let: FunctionLet, node: tree.Call, scope: Scope) -> tuple[Scope, tree.Expression]:
+        """The scope of a function's body during a call, and what the body gives."""
+        if scope.calls >= CALLS_MAX:
+            raise KqlError(f"functions call each other more than {CALLS_MAX} levels deep", node.at)
+        body = let.body
+        if body.result is None:
+            raise KqlError(f"the function {node.name} is empty", node.at)
+        names: dict[str, Let] = dict(let.names)
+        given = self._arguments(body.parameters, node)
+        for parameter in body.parameters:
+            argument = given.get(parameter.name, parameter.default)
+            if argument is None:
+                raise KqlError(f"{node.name}() lacks its argument {parameter.name}", node.at)
+            names[parameter.name] = self._argument(parameter, argument, scope)
+        inner = Scope(names, calls=scope.calls + 1)
+        names = self._with_lets(names, body.lets, inner)
+        return replace(inner, names=names), body.result
+
+    def _arguments(self, parameters: list[tree.Parameter], node: tree.Call) -> dict[str, tree.Expression]:
+        if len(node.arguments) > len(parameters):
+            raise KqlError(
+                f"{node.name}() takes {len(parameters)} arguments, not {len(node.arguments)}", node.at
+            )
+        given: dict[str, tree.Expression] = {}
+        for parameter, argument in zip(parameters, node.arguments, strict=False):
+            given[argument.name or parameter.name] = argument.value
+        return given
+
+    def _argument(self, parameter: tree.Parameter, argument: tree.Expression, scope: Scope) -> Let:
+        if parameter.type == "table":
+            rows = self.rows(argument, scope.over(None))
+            for name, kind in parameter.columns or ():
+                column = rows.find(name)
+                if column is None or column.type.name != kind:
+                    raise KqlError(
+                        f"the table for {parameter.name} needs a column {name}:{kind}", argument.at
+                    )
+            return self.context.share(rows)
+        value = bind(argument, scope, self)
+        if value.type.name != parameter.type:
+            numeric = {value.type.name, parameter.type} <= {"int", "long", "real"}
+            if not numeric and "dynamic" not in (value.type.name, parameter.type):
+                raise KqlError(
+                    f"the argument {parameter.name} is of type {value.type.name}, not {parameter.type}",
+                    argument.at,
+                )
+            value = as_type(value, TYPES[parameter.type])
+        return value
+
+    # Tables as values -------------------------------------------------------------------------------------
+
+    def only_value(self, shared: Shared, at: int) -> Scalar:
+        """Refuses: a table is no value. (The engine would take its first row.)"""
+        raise KqlError("a table cannot stand where a value is needed: use toscalar(...)", at)
+
+    def list_of(self, rows: Rows) -> Scalar:
+        """The values of the first column, as a dynamic array."""
+        if not rows.columns:
+            raise KqlError("the table has no column", 0)
+        column = rows.columns[0]
+        call = AggregateCall("make_set", 0, [column.ref()], None, [])
+        id = self.context.new_id()
+        listed = Aggregate(rows.relation, [], [(id, AGGREGATES["make_set"].build(call))])
+        found = bind_sources.column("list", id, DYNAMIC)
+        return SubqueryValue(Rows(Limit(listed, 1, []), [found]), found)

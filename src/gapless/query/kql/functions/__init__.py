@@ -1,0 +1,1 @@
+"""The functions of KQL, one module a family. ``registry`` has them all by name."""

@@ -1,0 +1,174 @@
+"""Mathematical functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gapless.query.kql.calls import Call
+from gapless.query.kql.conversions import as_type, ticks
+from gapless.query.kql.functions.signature import Family
+from gapless.query.kql.relation import DATETIME, DYNAMIC, LONG, REAL, STRING, TIMESPAN, Constant, Scalar
+from gapless.query.kql.sql import apply
+
+FAMILY = Family("Numbers")
+
+for _name, _summary in {
+    "sqrt": "The square root.",
+    "exp": "e to this power.",
+    "sin": "The sine.",
+    "cos": "The cosine.",
+    "tan": "The tangent.",
+    "atan": "The angle with this tangent.",
+    "degrees": "From radians to degrees.",
+    "radians": "From degrees to radians.",
+}.items():
+    FAMILY.sql(f"{_name}(value: real): real", f"{_name}($1)", _summary)
+for _name, _summary in {"acos": "The angle with this cosine.", "asin": "The angle with this sine."}.items():
+    FAMILY.sql(
+        f"{_name}(value: real): real",
+        f"CASE WHEN $1 BETWEEN -1 AND 1 THEN {_name}($1) WHEN $1 IS NOT NULL THEN CAST('nan' AS DOUBLE) END",
+        _summary,
+    )
+FAMILY.sql("atan2(y: real, x: real): real", "atan2($1, $2)", "The angle of a point.")
+FAMILY.sql("cot(value: real): real", "1 / tan($1)", "The cotangent.")
+FAMILY.sql("exp2(value: real): real", "pow(CAST(2 AS DOUBLE), $1)", "2 to this power.")
+FAMILY.sql("exp10(value: real): real", "pow(CAST(10 AS DOUBLE), $1)", "10 to this power.")
+FAMILY.sql("pow(base: real, exponent: real): real", "pow($1, $2)", "A power.")
+FAMILY.sql(
+    "log(value: real): real", "CASE WHEN $1 >= 0 THEN ln($1) END", "The natural logarithm; null below 0."
+)
+FAMILY.sql("log2(value: real): real", "CASE WHEN $1 >= 0 THEN log2($1) END", "The logarithm to base 2.")
+FAMILY.sql("log10(value: real): real", "CASE WHEN $1 >= 0 THEN log10($1) END", "The logarithm to base 10.")
+FAMILY.sql("pi(): real", "pi()", "The number pi.")
+FAMILY.sql("isnan(value: real): bool", "coalesce(isnan($1), FALSE)", "Whether a value is NaN.")
+FAMILY.sql("isinf(value: real): bool", "coalesce(isinf($1), FALSE)", "Whether a value is infinite.")
+FAMILY.sql("isfinite(value: real): bool", "coalesce(isfinite($1), FALSE)", "Whether a value is finite.")
+FAMILY.sql("binary_and(a: long, b: long): long", "$1 & $2", "Bitwise and.")
+FAMILY.sql("binary_or(a: long, b: long): long", "$1 | $2", "Bitwise or.")
+FAMILY.sql("binary_xor(a: long, b: long): long", "xor($1, $2)", "Bitwise exclusive or.")
+FAMILY.sql("binary_not(value: long): long", "-$1 - 1", "Bitwise not.")
+FAMILY.sql(
+    "bitset_count_ones(value: long): long",
+    "CAST(bit_count(CAST($1 AS BIGINT)) AS BIGINT)",
+    "The number of bits set.",
+)
+
+
+@FAMILY.function("abs(value: any): any", "The value without its sign.")
+def _abs(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    value = arguments[0]
+    if value.type.name == "dynamic":
+        value = as_type(value, REAL)
+    if value.type.name == "int":
+        return apply("abs(CAST($1 AS BIGINT))", (value,), LONG)
+    if value.type.name not in ("long", "real", "timespan"):
+        raise call.error(f"is not there for {value.type.name}")
+    return apply("abs($1)", (value,), value.type)
+
+
+@FAMILY.function("sign(value: number): real", "-1, 0 or 1.")
+def _sign(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    value = arguments[0]
+    return apply("CAST(sign($1) AS DOUBLE)", (value,), REAL)
+
+
+@FAMILY.function("round(value: number, const digits?: long): real", "Rounded; halves go away from 0.")
+def _round(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    digits = call.constant(arguments[1], "digits").value if len(arguments) > 1 else 0
+    if digits is None or not -15 <= digits <= 15:
+        raise call.error("needs digits from -15 to 15")
+    return apply(f"round($1, {digits})", (as_type(arguments[0], REAL),), REAL)
+
+
+@FAMILY.function("ceiling(value: number): real", "The least whole number that is not less.")
+def _ceiling(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    return apply("ceil($1)", (as_type(arguments[0], REAL),), REAL)
+
+
+@FAMILY.function("rand(const top?: long): real", "A random number from 0 to 1, or a whole one below top.")
+def _rand(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    if not arguments:
+        return apply("random()", (), REAL, volatile=True)
+    top = call.constant(arguments[0], "a top").value
+    if top is None or top < 2:
+        return apply("random()", (), REAL, volatile=True)
+    return apply(f"floor(random() * {top})", (), REAL, volatile=True)
+
+
+@FAMILY.function(
+    "bin(value: any, size: any): any",
+    "Rounded down to a multiple of size; times from 0001-01-01.",
+    ["floor"],
+)
+def _bin(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    value, size = arguments
+    if value.type.name == "dynamic":
+        value = as_type(value, REAL)
+    kinds = (value.type.name, size.type.name)
+    match kinds:
+        case ("datetime" | "timespan", "timespan"):
+            return _bin_ticks(value, size)
+        case ("int" | "long", "int" | "long"):
+            sql = "$1 - (($1 % nullif($2, 0) + $2) % nullif($2, 0))"
+            whole = [as_type(each, LONG) for each in (value, size)]
+            return apply(f"CASE WHEN $2 > 0 THEN {sql} END", whole, LONG)
+        case ("int" | "long" | "real", "int" | "long" | "real"):
+            sql = "CASE WHEN $2 > 0 THEN floor($1 / $2) * $2 END"
+            return apply(sql, [as_type(each, REAL) for each in (value, size)], REAL)
+    raise call.error(f"is not there for {kinds[0]} in steps of {kinds[1]}")
+
+
+def _bin_ticks(value: Scalar, size: Scalar) -> Scalar:
+    kind = DATETIME if value.type.name == "datetime" else TIMESPAN
+    value = ticks(value)
+    if isinstance(size, Constant):
+        width = size.value
+        if not width or width < 0:
+            return Constant(None, kind)
+        if isinstance(value, Constant):
+            return Constant(None if value.value is None else value.value // width * width, kind)
+        if kind is DATETIME:
+            return apply(f"$1 // {width} * {width}", (value,), kind)
+        return apply(f"$1 - ($1 % {width} + {width}) % {width}", (value,), kind)
+    return apply("CASE WHEN $2 > 0 THEN $1 - ($1 % $2 + $2) % $2 END", (value, size), kind)
+
+
+@FAMILY.function(
+    "bin_at(value: any, size: any, fixed: any): any", "Rounded down to a bin of which fixed is a start."
+)
+def _bin_at(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    value, size, fixed = (ticks(each) for each in arguments)
+    kinds = (value.type.name, size.type.name, fixed.type.name)
+    if kinds in (("datetime", "timespan", "datetime"), ("timespan", "timespan", "timespan")) or set(
+        kinds
+    ) <= {
+        "int",
+        "long",
+    }:
+        sql = "CASE WHEN $2 > 0 THEN $1 - (($1 - $3) % $2 + $2) % $2 END"
+        return apply(sql, (value, size, fixed), LONG if kinds[0] == "int" else value.type)
+    if set(kinds) <= {"int", "long", "real"}:
+        reals = [as_type(each, REAL) for each in (value, size, fixed)]
+        return apply("CASE WHEN $2 > 0 THEN floor(($1 - $3) / $2) * $2 + $3 END", reals, REAL)
+    raise call.error(f"is not there for {', '.join(kinds)}")
+
+
+@FAMILY.function("range(start: any, stop: any, step?: any): dynamic", "An array of evenly spaced values.")
+def _range(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    values = [ticks(each) for each in arguments]
+    kinds = {each.type.name for each in values}
+    step = values[2] if len(values) > 2 else Constant(1, LONG)
+    if kinds <= {"int", "long"}:
+        series = "list_slice(generate_series($1, $2, $3), 1, 1048576)"
+        sql = f"CASE WHEN $3 <> 0 THEN CAST(to_json({series}) AS VARCHAR) END"
+        whole = [as_type(each, LONG) for each in (values[0], values[1], step)]
+        return apply(sql, whole, DYNAMIC)
+    raise call.unsupported(f"values of type {', '.join(sorted(kinds))}")
+
+
+@FAMILY.function("tohex(value: long, const length?: long): string", "The hexadecimal digits of a number.")
+def _tohex(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    length = call.constant(arguments[1], "a length").value if len(arguments) > 1 else 0
+    digits = "lower(to_hex(CAST($1 AS BIGINT)))"
+    padded = f"lpad({digits}, CAST(greatest({int(length or 0)}, length({digits})) AS INTEGER), '0')"
+    return apply(f"coalesce({padded}, '')", arguments[:1], STRING)

@@ -1,0 +1,367 @@
+"""The relational form: typed columns with ids of their own, scalar expressions over them, and relations.
+
+A column is known by its id, which is unique in a query: names belong to a ``Rows`` alone, so renaming and
+reordering cost nothing, and no name that a user chose gets into the SQL but as the answer's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlglot import exp
+
+#: From SQL arguments to SQL.
+Emit = Callable[[Sequence[exp.Expression]], exp.Expression]
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A Kusto type, and the form in which the engine holds its values.
+
+    string: text, where "" and (form "nullable") NULL both mean the empty string. datetime: ticks since
+    0001-01-01 as an integer, or (form "us") a time as tables hold it. timespan: ticks. guid: text in lower
+    case. dynamic: JSON text, where JSON's null is NULL.
+    """
+
+    name: str
+    form: str = ""
+
+
+BOOL, INT, LONG, REAL = Type("bool"), Type("int"), Type("long"), Type("real")
+STRING, NULLABLE_STRING = Type("string"), Type("string", "nullable")
+DATETIME, DATETIME_US = Type("datetime"), Type("datetime", "us")
+TIMESPAN, GUID, DYNAMIC, DECIMAL = Type("timespan"), Type("guid"), Type("dynamic"), Type("decimal")
+TYPES = {t.name: t for t in (BOOL, INT, LONG, REAL, STRING, DATETIME, TIMESPAN, GUID, DYNAMIC, DECIMAL)}
+NUMBERS = frozenset({"int", "long", "real"})
+
+
+class Scalar:
+    """A scalar expression."""
+
+    __slots__ = ("type",)
+    type: Type
+
+    def parts(self) -> Sequence[Scalar]:
+        """The expressions directly in it."""
+        return ()
+
+
+class Constant(Scalar):
+    """A value that is known: None, bool, int, float, str, ticks, or (dynamic) what JSON decodes to."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any, type: Type) -> None:
+        self.value, self.type = value, type
+
+
+class Ref(Scalar):
+    """A column's value."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, id: int, type: Type) -> None:
+        self.id, self.type = id, type
+
+
+class Apply(Scalar):
+    """A function's value; ``volatile`` if it is another one each time."""
+
+    __slots__ = ("arguments", "emit", "volatile")
+
+    def __init__(self, emit: Emit, arguments: Sequence[Scalar], type: Type, volatile: bool = False) -> None:
+        self.emit, self.arguments, self.type, self.volatile = emit, arguments, type, volatile
+
+    def parts(self) -> Sequence[Scalar]:
+        return self.arguments
+
+
+class Struct(Scalar):
+    """Several values as one: fields f<id> of (id, value). Fields that nobody asks for are dropped."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: list[tuple[int, Scalar]]) -> None:
+        self.fields, self.type = fields, Type("struct")
+
+    def parts(self) -> Sequence[Scalar]:
+        return [value for _, value in self.fields]
+
+
+class Field(Scalar):
+    """A field of a ``Struct``'s column."""
+
+    __slots__ = ("field", "struct")
+
+    def __init__(self, struct: Ref, field: int, type: Type) -> None:
+        self.struct, self.field, self.type = struct, field, type
+
+    def parts(self) -> Sequence[Scalar]:
+        return (self.struct,)
+
+
+class SubqueryValue(Scalar):
+    """The value of a column in the first row of a relation."""
+
+    __slots__ = ("column", "rows")
+
+    def __init__(self, rows: Rows, column: Column) -> None:
+        self.rows, self.column, self.type = rows, column, column.type
+
+
+class SubqueryContains(Scalar):
+    """Whether a value is among those of a relation's column; never null. ``member`` is what is compared of
+    the relation's column."""
+
+    __slots__ = ("member", "rows", "value")
+
+    def __init__(self, value: Scalar, rows: Rows, member: Scalar) -> None:
+        self.value, self.rows, self.member, self.type = value, rows, member, BOOL
+
+    def parts(self) -> Sequence[Scalar]:
+        return (self.value,)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that a user sees."""
+
+    name: str
+    id: int
+    type: Type
+
+    def ref(self) -> Ref:
+        return Ref(self.id, self.type)
+
+
+@dataclass(slots=True)
+class Order:
+    """A key of an order."""
+
+    value: Scalar
+    descending: bool
+    nulls_first: bool
+
+
+# Relations --------------------------------------------------------------------------------------------------
+
+
+class Relation:
+    """Rows, as an operation on others."""
+
+    def inputs(self) -> Sequence[Relation]:
+        """The relations that it reads."""
+        return ()
+
+
+@dataclass(slots=True, eq=False)
+class Scan(Relation):
+    """A table of the lake; ``columns`` are (id, its column's name)."""
+
+    table: str
+    columns: list[tuple[int, str]]
+
+
+@dataclass(slots=True, eq=False)
+class Values(Relation):
+    """Rows written in the text."""
+
+    columns: list[tuple[int, Type]]
+    rows: list[list[Scalar]]
+
+
+@dataclass(slots=True, eq=False)
+class Sequence_(Relation):
+    """The integers ``start``, ``start + step``, ... up to ``stop``, ``count`` of them."""
+
+    id: int
+    start: int
+    step: int
+    count: int
+
+
+@dataclass(slots=True, eq=False)
+class Extend(Relation):
+    """More columns."""
+
+    input: Relation
+    columns: list[tuple[int, Scalar]]
+
+    def inputs(self) -> Sequence[Relation]:
+        return (self.input,)
+
+
+@dataclass(slots=True, eq=False)
+class Filter(Relation):
+    """The rows for which the predicate is true."""
+
+    input: Relation
+    predicate: Scalar
+
+    def inputs(self) -> Sequence[Relation]:
+        return (self.input,)
+
+
+@dataclass(slots=True, eq=False)
+class Aggregate(Relation):
+    """A row for each different value of the keys; one row if there are no keys."""
+
+    input: Relation
+    keys: list[tuple[int, Scalar]]
+    aggregates: list[tuple[int, Scalar]]
+
+    def inputs(self) -> Sequence[Relation]:
+        return (self.input,)
+
+
+@dataclass(slots=True, eq=False)
+class Window(Relation):
+    """More columns, each computed over all rows in ``order`` (and within ``partition``)."""
+
+    input: Relation
+    columns: list[tuple[int, Apply]]
+    partition: list[Scalar]
+    order: list[Order]
+    frame: str = ""
+
+    def inputs(self) -> Sequence[Relation]:
+        return (self.input,)
+
+
+@dataclass(slots=True, eq=False)
+class Limit(Relation):
+    """The first ``rows`` rows in ``order``."""
+
+    input: Relation
+    rows: int
+    order: list[Order]
+
+    def inputs(self) -> Sequence[Relation]:
+        return (self.input,)
+
+
+@dataclass(slots=True, eq=False)
+class Join(Relation):
+    """``kind`` as SQL has it: INNER, LEFT, RIGHT, FULL, SEMI, ANTI."""
+
+    left: Relation
+    right: Relation
+    kind: str
+    condition: Scalar
+
+    def inputs(self) -> Sequence[Relation]:
+        return (self.left, self.right)
+
+
+@dataclass(slots=True, eq=False)
+class Concat(Relation):
+    """All rows of all inputs; ``sources`` gives each input's value for each of ``columns``."""
+
+    parts: list[Relation]
+    columns: list[tuple[int, Type]]
+    sources: list[list[Scalar]]
+
+    def inputs(self) -> Sequence[Relation]:
+        return self.parts
+
+
+@dataclass(slots=True, eq=False)
+class Expand(Relation):
+    """A row for each item of the lists, all at the same position; a list that ends before the longest one
+    goes on with NULL."""
+
+    input: Relation
+    lists: list[tuple[int, Scalar]]
+
+    def inputs(self) -> Sequence[Relation]:
+        return (self.input,)
+
+
+@dataclass(slots=True, eq=False)
+class Lateral(Relation):
+    """For each row of ``input`` the rows of ``body``, which sees the columns of that row."""
+
+    input: Relation
+    body: Relation
+
+    def inputs(self) -> Sequence[Relation]:
+        return (self.input, self.body)
+
+
+@dataclass(slots=True, eq=False)
+class OneRow(Relation):
+    """One row without columns."""
+
+
+@dataclass(slots=True, eq=False)
+class Shared(Relation):
+    """A relation that several places may read; ``keep``: it is computed once for all of them."""
+
+    number: int
+    rows: Rows
+    keep: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Reading(Relation):
+    """The rows of a shared relation; ``columns`` are (id here, id there)."""
+
+    shared: Shared
+    columns: list[tuple[int, int]]
+
+
+@dataclass(slots=True)
+class Rows:
+    """A relation with the names of its columns. ``order`` is the order of its rows, if they have one;
+    ``serialized`` says that window functions may rely on it. ``hidden`` columns can be named, but are not
+    among those of the answer."""
+
+    relation: Relation
+    columns: list[Column]
+    order: list[Order] = field(default_factory=list)
+    serialized: bool = False
+    name: str = ""
+    hidden: list[Column] = field(default_factory=list)
+
+    def find(self, name: str) -> Column | None:
+        """The column of that name."""
+        return next((column for column in (*self.columns, *self.hidden) if column.name == name), None)
+
+    def changed(
+        self,
+        relation: Relation | None = None,
+        columns: list[Column] | None = None,
+        hidden: list[Column] | None = None,
+    ) -> Rows:
+        """The same rows in the same order, with another relation, or other columns."""
+        return replace(
+            self,
+            relation=self.relation if relation is None else relation,
+            columns=self.columns if columns is None else columns,
+            hidden=self.hidden if hidden is None else hidden,
+        )
+
+
+def scalars_of(relation: Relation) -> Iterator[Scalar]:
+    """The expressions that a relation computes, but those of its inputs."""
+    match relation:
+        case Extend(columns=columns):
+            yield from (value for _, value in columns)
+        case Filter(predicate=predicate):
+            yield predicate
+        case Aggregate(keys=keys, aggregates=aggregates):
+            yield from (value for _, value in (*keys, *aggregates))
+        case Window(columns=columns, partition=partition, order=order):
+            yield from (value for _, value in columns)
+            yield from partition
+            yield from (key.value for key in order)
+        case Limit(order=order):
+            yield from (key.value for key in order)
+        case Join(condition=condition):
+            yield condition
+        case Concat(sources=sources):
+            yield from (value for source in sources for value in source)
+        case Expand(lists=lists):
+            yield from (value for _, value in lists)

@@ -1,0 +1,39 @@
+"""What expressions ask of the binder of tables."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gapless.query.kql import tree
+from gapless.query.kql.context import Context, FunctionLet, Scope
+from gapless.query.kql.relation import Rows, Scalar, Shared
+
+
+class Tabular(Protocol):
+    """The binder of tables, as the binder of expressions sees it."""
+
+    context: Context
+
+    def is_tabular(self, node: tree.Expression, scope: Scope) -> bool:
+        """Whether ``node`` gives a table."""
+        ...
+
+    def rows(self, node: tree.Expression, scope: Scope) -> Rows:
+        """The table that ``node`` gives."""
+        ...
+
+    def piped(self, rows: Rows, operators: list[tree.Operator], scope: Scope) -> Rows:
+        """``rows`` after the operators."""
+        ...
+
+    def only_value(self, shared: Shared, at: int) -> Scalar:
+        """The value of a table that stands where a value is needed."""
+        ...
+
+    def list_of(self, rows: Rows) -> Scalar:
+        """The values of the first column, as a dynamic array."""
+        ...
+
+    def call_scalar(self, function: FunctionLet, call: tree.Call, scope: Scope) -> Scalar:
+        """The value of a function given by let."""
+        ...

@@ -1,0 +1,76 @@
+"""No text makes the parser do anything but answer or refuse, soon; values go through as they are."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kql_answers import rows
+
+from gapless.query.kql import values
+from gapless.query.kql.errors import KqlError
+from gapless.query.kql.lexer import tokens
+from gapless.query.kql.parse import parse
+from gapless.query.kql.translate import translate
+
+_WORDS = """
+| ( ) [ ] { } , ; : = == != =~ .. . - + * / % ! where extend project summarize by join on union print let
+datatable range parse with has in between and or not count() x 'a' "b" 1 2.5 1d @'\' dynamic( datetime( ```
+mv-expand make-series search top sort nulls $left in~ !has // typeof( toscalar( T
+"""
+_PIECES = st.sampled_from([*_WORDS.split(), "\n\n"])
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        parse(text)
+    except KqlError as error:
+        assert 0 <= error.at <= len(text)
+
+
+@given(st.lists(_PIECES, max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_any_words_are_translated_or_refused(pieces: list[str]) -> None:
+    try:
+        translate(" ".join(pieces), [])
+    except KqlError as error:
+        assert str(error).startswith("line ")
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=50))
+@settings(max_examples=100, deadline=None)
+def test_tokens_cover_the_text(text: str) -> None:
+    try:
+        found = tokens(text)
+    except KqlError:
+        return
+    assert found[-1].end == len(text)
+    assert all(one.end <= other.start for one, other in itertools.pairwise(found))
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30))
+@settings(max_examples=50, deadline=None)
+def test_strings_come_out_as_they_went_in(text: str) -> None:
+    verbatim = text.replace('"', '""')
+    assert rows(f'print x = @"{verbatim}"') == [[text]]
+
+
+@given(st.integers(0, values.LAST_TICKS))
+def test_texts_of_datetimes_are_read_back(ticks: int) -> None:
+    assert values.parse_datetime(values.datetime_text(ticks)) == ticks
+
+
+@given(st.integers(-(10**18), 10**18))
+def test_texts_of_timespans_are_read_back(ticks: int) -> None:
+    assert values.parse_timespan(values.timespan_text(ticks)) == ticks
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**31), 2**31))
+@settings(max_examples=40, deadline=None)
+def test_division_is_the_same_folded_and_computed(left: int, right: int) -> None:
+    folded = rows(f"print long({left}) / long({right}), long({left}) % long({right})")
+    computed = rows(f"datatable(a: long, b: long)[long({left}), long({right})] | project a / b, a % b")
+    assert folded == computed
