@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 BENCH ?= quick
 
-.PHONY: install demo test kill-run check docs bench fmt clean
+.PHONY: install demo test sim mutants kill-run check docs bench fmt clean
 
 install: $(VENV)/.installed
 
@@ -29,6 +29,16 @@ check: install
 
 test: check
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# The whole pipeline under drawn faults, in simulated time: SEEDS of them, from seed FROM on.
+SEEDS ?= 300
+FROM ?= 1
+sim: install
+	$(BIN)/python -m gapless.testing.sim --seeds $(SEEDS) --from $(FROM)
+
+# Each seeded bug must be found by the simulation within 200 seeds.
+mutants: install
+	$(BIN)/python -m gapless.testing.mutants --seeds 200
 
 # A million records over fifty files, while agent and platform are killed for two minutes.
 kill-run: install

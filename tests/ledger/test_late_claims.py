@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from gapless.ledger.audit import audit
 from gapless.ledger.ledger import Ledger
+from gapless.ledger.states import Allowances
 from gapless.model.claim import ClaimSet, statement_digest
 from gapless.model.signing import Signed, Signer
 
-from .support import FIRST, SECOND, STREAM, says
+from .support import FIRST, SECOND, STREAM, header, says
 
 SIGNER = Signer(b"k" * 32)
 
@@ -54,3 +56,18 @@ def test_claims_that_go_on_and_say_less_are_a_rollback() -> None:
     ledger = Ledger()
     kinds = [[finding.kind for finding in ledger.claims(each, SECOND)] for each in chain(10, 20, 19)]
     assert kinds == [[], [], ["rollback"]]
+
+
+def test_an_epoch_in_which_two_count_is_never_complete() -> None:
+    """A clone that has read nothing yet speaks first: that proves nothing of what the other has read."""
+    ledger = Ledger()
+    original, clone = chain(17), chain(0)
+    ledger.batch(header(0, 16, 29 * SECOND), 29 * SECOND)
+    ledger.posting("stored", STREAM.id, FIRST.epoch, 0, 16)
+    ledger.claims(clone[0], 133 * SECOND)
+    ledger.claims(original[0], 134 * SECOND)
+    ledger.review(135 * SECOND)
+    for window in ({}, {"to_us": 100 * SECOND}):
+        report = audit(ledger, 135 * SECOND, allowed=Allowances(), **window)
+        assert report.verdict == "unknown"
+        assert "two count in its epoch" in report.reasons[0]

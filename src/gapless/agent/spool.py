@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from gapless.agent.acks import Acks
-from gapless.agent.follow import SpoolView
+from gapless.agent.follow import Spooled, SpoolView
 from gapless.agent.frames import (
     Batch,
     CursorChange,
@@ -123,6 +123,7 @@ class Spool:
         self._pending: list[tuple[int, int, Batch]] = []
         self._before: dict[StreamKey, StreamState | None] = {}
         self._losses_before: dict[str, Loss] | None = None
+        self._checked = 0  # of the oldest segment, what was seen to be readable
 
     @property
     def used_bytes(self) -> int:
@@ -132,6 +133,7 @@ class Spool:
         """Collect ``streams`` from now on, and no others: open an epoch for each whose counter is not proven
         or was closed, close those of the others, and declare what damage took. Durable on return."""
         collected = list(streams)
+        self._doubt_outrun(acks)
         for stream in dict.fromkeys([*collected, *sorted(self._unproven)]):
             state = self._state.get(stream)
             if state is None or state.closed or stream in self._unproven:
@@ -299,13 +301,12 @@ class Spool:
     def _roll(self, acks: Acks) -> None:
         """Begin a new segment if the newest is full and nothing in it is waited for any more: it can go then.
         Else it would keep its room until something is added, and that may be more than there is beside it."""
-        base, end = self._log.segments()[-1]
-        batches = self._view.between(base, end)
-        if end - base < self._settings.segment_bytes_max or not batches:
-            return
-        if all(acks.settles(batch) for batch in batches):
-            self._log.append(())
-            self.commit()
+        for base, end in self._log.segments()[-1:]:
+            batches = self._view.between(base, end)
+            full = end - base >= self._settings.segment_bytes_max
+            if full and batches and all(acks.settles(batch) for batch in batches):
+                self._log.append(())
+                self.commit()
 
     def make_room(self, wanted_bytes: int, acks: Acks) -> None:
         """With ``when_full`` "declare": give up oldest segments until there is room. Each is declared,
@@ -322,6 +323,32 @@ class Spool:
             self.commit()
             if not self._drop_before(end):
                 return
+
+    def give_up_unreadable(self, acks: Acks, *, bytes_max: int = 4 << 20) -> bool:
+        """Declare those batches of the oldest segment that cannot be read any more: whoever uploads may not
+        even know that they are there, and the segment would be kept for ever. Reads about ``bytes_max``, and
+        goes on with the next call. Durable on return; False if none was found. Call it with nothing
+        uncommitted."""
+        segments = self._log.segments()
+        if not segments:
+            return False
+        base, end = segments[0]
+        gone: list[Spooled] = []
+        for batch in self._view.between(max(base, self._checked), end):
+            if bytes_max <= 0:
+                break
+            self._checked = batch.next_position
+            if not acks.settles(batch):
+                bytes_max -= batch.next_position - batch.position
+                gone += [batch] if self._view.read(batch) is None else []
+        else:
+            self._checked = 0
+        for loss in losses_of(gone, acks, self._now_us(), "the spool could not read them", "spool_corrupt"):
+            self.add_loss(loss)
+        self.commit()
+        for batch in gone:
+            self._view.batches.remove(batch)
+        return bool(gone)
 
     def forget_losses(self, ids: Iterable[str]) -> None:
         """The platform has these losses durably: later snapshots leave them out."""
@@ -372,6 +399,19 @@ class Spool:
             return read_small(self._disk, self._identity)
         except OSError as error:
             raise Unavailable(f"{self._identity} cannot be read ({error.strerror}): retry") from error
+
+    def _doubt_outrun(self, acks: Acks) -> None:
+        """A batch with an outcome beyond what was counted: the end of the spool is gone from the disk, and
+        was taken for a tail that nobody was told of. Its seqs must not be given again."""
+        counts = {
+            stream.id: (stream, self._state.opened(stream).epoch, self._state.next(stream))
+            for stream in self._state.streams()
+        }
+        for outcome in acks.outcomes.values():
+            stream, epoch, next_ = counts.get(outcome.stream, (None, "", 0))
+            if stream is not None and outcome.epoch == epoch and outcome.next > next_:
+                self._unproven.add(stream)
+                self._prev_next_known = False
 
     def _epoch(self, stream: StreamKey) -> EpochOpen:
         old = self._state.get(stream)

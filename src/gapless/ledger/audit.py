@@ -203,10 +203,13 @@ def _judge_losses(
                 incomplete.append(
                     f"{name}: {gap.next - gap.first} records missing, [{gap.first}, {gap.next})"
                 )
-        if epoch.unclosed:
-            book = report.book.epochs[epoch.epoch]
-            if _overlaps(book.last_claim_us, _successor_us(report.book, epoch.epoch), from_us, to_us):
-                unknown.append(f"{name}: an epoch ended at {book.next} or later, and nothing says where")
+        book = report.book.epochs[epoch.epoch]
+        # Where two counted, the claims of one say nothing of what the other had read by then.
+        silent_us = book.first_seen_us if book.disputed else book.last_claim_us
+        if epoch.unclosed and _overlaps(silent_us, _successor_us(report.book, epoch.epoch), from_us, to_us):
+            unknown.append(f"{name}: an epoch ended at {book.next} or later, and nothing says where")
+        elif book.disputed and book.closed_next is None and _overlaps(silent_us, 0, from_us, to_us):
+            unknown.append(f"{name}: two count in its epoch, and nothing says what both have read")
     for loss in report.losses:
         still = _still_lost(report.book, loss)
         if still and _overlaps(loss.not_before_us, loss.not_after_us, from_us, to_us):

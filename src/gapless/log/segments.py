@@ -129,6 +129,8 @@ class LogWriter:
         Raises Unavailable when the disk refuses: then nothing appended since the last good sync is in
         the log, as if it had been the sync that failed.
         """
+        if self._file is not None and self._segment_bytes_max <= self._size == self._synced:
+            self._seal()  # opened so: a segment that is full is not gone on with
         if self._file is None:
             self._start_segment()
         return self._write(messages)

@@ -143,6 +143,7 @@ class SimDisk:
         self._processes = 0
         self._ended = False
         self._names: dict[str, _Inode] = {}
+        self._listed: dict[str, list[str]] = {}  # what `names` gave since they changed last
         self._names_on_disk: dict[str, _Inode] = {}
         self._names_unsynced: list[dict[str, _Inode | None]] = []  # each is one change: all of it or nothing
         self._directories: set[str] = set()
@@ -173,7 +174,11 @@ class SimDisk:
         self._change_names({path: None})
 
     def names(self, directory: str) -> list[str]:
-        return sorted(path[len(directory) + 1 :] for path in self._names if _parent(path) == directory)
+        listed = self._listed.get(directory)
+        if listed is None:
+            inside = (path[len(directory) + 1 :] for path in self._names if _parent(path) == directory)
+            listed = self._listed[directory] = sorted(inside)
+        return listed[:]
 
     def make_dirs(self, directory: str) -> None:
         if directory not in self._directories:
@@ -202,6 +207,7 @@ class SimDisk:
             self.lose_writes(inode)
         self._lose_names()
         self._names = dict(self._names_on_disk)
+        self._listed.clear()
         for inode in self._all():
             inode.cached[:] = inode.on_disk
         self._boots += 1
@@ -216,10 +222,37 @@ class SimDisk:
     def content(self, path: str) -> bytes:
         return bytes(self._inode(path).cached)
 
+    def durable(self, directory: str) -> dict[str, bytearray]:
+        """What a power loss right now would certainly leave in a directory. Not to be changed."""
+        return {
+            path: inode.on_disk for path, inode in self._names_on_disk.items() if _parent(path) == directory
+        }
+
+    def image(self) -> dict[str, bytes]:
+        """A copy of all files, as a backup takes it."""
+        return {path: bytes(inode.cached) for path, inode in self._names.items()}
+
+    def restore(self, image: dict[str, bytes]) -> None:
+        """The disk holds this image now, durably, and nothing else; what was open is dead."""
+        self._boots += 1
+        self.kill()
+        self._names_unsynced.clear()
+        self._listed.clear()
+        self._names = {
+            path: _Inode(bytearray(content), bytearray(content)) for path, content in image.items()
+        }
+        self._names_on_disk = dict(self._names)
+        for path in image:
+            directory = _parent(path)
+            while directory:
+                self._directories.add(directory)
+                directory = _parent(directory)
+
     def damage(self, path: str, content: bytes | None) -> None:
         """The file rots: it now holds other bytes, or with None is gone; no program did it."""
         if content is None:
             del self._names[path]
+            self._listed.clear()
             self._names_on_disk.pop(path, None)
             self._names_unsynced = [change for change in self._names_unsynced if path not in change]
             return
@@ -275,6 +308,7 @@ class SimDisk:
 
     def _change_names(self, change: dict[str, _Inode | None]) -> None:
         self._names_unsynced.append(change)
+        self._listed.clear()
         _rename(self._names, change)
 
     def _lose_names(self) -> None:

@@ -1,0 +1,102 @@
+"""What writes the log files of a simulated machine: bursts, silence, rotation, and worse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from gapless.model.stream import StreamKey
+from gapless.testing.agent_host import AgentHost
+from gapless.testing.world import World
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How a source behaves. ``pause_s`` between bursts of up to ``burst_max`` records, of up to
+    ``record_bytes_max``; the rates are chances at each burst."""
+
+    pause_s: float
+    burst_max: int
+    record_bytes_max: int
+    rotate: float = 0.0
+    generations: int = 3
+    truncate: float = 0.0
+    delete: float = 0.0
+    bad: float = 0.0
+
+    @classmethod
+    def drawn(cls, random: Random, destructive: bool) -> Habits:
+        """Some habits; destructive ones destroy what may not have been read."""
+        return cls(
+            pause_s=random.choice((0.5, 2.0, 10.0, 60.0)),
+            burst_max=random.choice((1, 5, 40)),
+            record_bytes_max=random.choice((20, 120, 400)),
+            rotate=random.choice((0.0, 0.02, 0.1)),
+            generations=random.choice((1, 3)),
+            truncate=random.choice((0.0, 0.03)) if destructive else 0.0,
+            delete=random.choice((0.0, 0.03)) if destructive else 0.0,
+            bad=random.choice((0.0, 0.1)),
+        )
+
+
+class Writer:
+    """Writes one file of one stream until it is told to stop."""
+
+    def __init__(self, world: World, host: AgentHost, stream: StreamKey, path: str, habits: Habits) -> None:
+        self._world = world
+        self._host = host
+        self._stream_id = stream.id
+        self._name = f"{host.machine}.{stream.source}"
+        self._path = path
+        self._habits = habits
+        self._random = world.draw(f"writer {host.machine} {path}")
+        self._count = 0
+        self.stopped = False
+        self._next()
+
+    def _next(self) -> None:
+        pause_us = int(self._random.expovariate(1 / self._habits.pause_s) * 1e6)
+        self._world.loop.after(pause_us, self._burst)
+
+    def _burst(self) -> None:
+        if self.stopped:
+            return
+        habits, random, disk = self._habits, self._random, self._host.sources
+        records = [self._record() for _ in range(random.randint(1, habits.burst_max))]
+        self._world.oracle.emit(self._stream_id, records)
+        disk.append(self._path, records)
+        if random.random() < habits.rotate:
+            self._rotate()
+        elif random.random() < habits.truncate:
+            self._world.fault("source truncated", self._path)
+            disk.truncate(self._path)
+        elif random.random() < habits.delete:
+            self._world.fault("source deleted", self._path)
+            disk.delete(self._path)
+        self._next()
+
+    def _rotate(self) -> None:
+        disk, last = self._host.sources, self._habits.generations
+        self._world.faults["source rotated"] += 1
+        present = set(disk.paths())
+        if f"{self._path}.{last}" in present:
+            disk.delete(f"{self._path}.{last}")
+        for generation in range(last - 1, 0, -1):
+            if f"{self._path}.{generation}" in present:
+                disk.rename(f"{self._path}.{generation}", f"{self._path}.{generation + 1}")
+        disk.rename(self._path, f"{self._path}.1")
+
+    def _record(self) -> bytes:
+        self._count += 1
+        mark = "!" if self._random.random() < self._habits.bad else ""
+        length = self._random.randint(0, self._habits.record_bytes_max)
+        padding = self._random.randbytes(length).hex()[length:]
+        return f"{mark}{self._name}/{self._path}#{self._count} {padding}".encode()
+
+
+def put_to_work(world: World, host: AgentHost, random: Random, *, destructive: bool) -> list[Writer]:
+    """A writer for each stream of a machine."""
+    return [
+        Writer(world, host, stream, f"/logs/{stream.source}/app.log", Habits.drawn(random, destructive))
+        for stream in host.config.streams()
+    ]

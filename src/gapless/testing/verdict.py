@@ -1,0 +1,175 @@
+"""What must hold when the faults are over: every record has an account, and nothing untrue is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from gapless.ledger.audit import Audit, EpochReport
+from gapless.ledger.book import EpochBook
+from gapless.ledger.ledger import Ledger
+from gapless.model.claim import Loss
+from gapless.model.finding import LASTING
+from gapless.model.ranges import RangeSet
+from gapless.testing.agent_host import AgentHost
+from gapless.testing.oracle import Oracle, Violation
+from gapless.testing.platform_host import PlatformHost
+from gapless.testing.source_host import Content, Written
+
+#: Causes, made to happen, after which records that were spooled may be lost, or their end unknown.
+LOSING = frozenset({"spool damaged", "spool declared", "disk lost", "rolled back"})
+#: What books prove about a moment so long ago, beyond the time in which records come to rest.
+_PROVEN_S = 60.0
+
+
+class Verdict:
+    """Judges one simulation."""
+
+    def __init__(self, oracle: Oracle, platform: PlatformHost, hosts: Sequence[AgentHost]) -> None:
+        self._oracle = oracle
+        self._platform = platform
+        self._hosts = hosts
+        self.unwitnessed = 0
+
+    def sound(self) -> None:
+        """At any time: "complete" is never said of what is not, nor of nothing."""
+        ledger, _, _ = self._platform.store.load()
+        if self._platform.audit(ledger, "nobody").verdict != "unknown":
+            raise Violation("0 of 0 is not complete", "a tenant without streams is called complete")
+        report = self._platform.audit(ledger)
+        for stream in report.streams:
+            if stream.state == "closed":  # no simulation takes a source out of a configuration
+                raise Violation("no stream ends unasked", f"{stream.book.name} was closed")
+        if report.verdict != "complete":
+            return
+        oracle = self._oracle
+        now_us = oracle.loop.now_us
+        before_us = now_us - int((self._platform.allowed.settle_s + _PROVEN_S) * 1e6)
+        for record, at_us in oracle.spooled_us.items():
+            if at_us < before_us and record not in oracle.stored_records:
+                age_s = (now_us - at_us) / 1e6
+                raise Violation("complete means complete", f"{record[:40]!r} was read {age_s:.0f} s ago")
+        for host in self._hosts:
+            down_s = 0.0 if host.down_since_s is None else oracle.loop.now_s - host.down_since_s
+            registered = any(stream.book.key.agent == host.name for stream in report.streams)
+            if registered and down_s > 3 * host.config.agent.claim_interval_s + _PROVEN_S:
+                raise Violation("silence is not complete", f"{host.name} was down for {down_s:.0f} s")
+
+    def waits_for(self) -> str:
+        """What is not over yet, in words; empty when all has come to rest."""
+        ledger, _, _ = self._platform.store.load()
+        for text in self._without_account(ledger):
+            return text
+        wanted = self._wanted(ledger)
+        report = self._platform.audit(ledger)
+        if report.verdict not in wanted:
+            return f"the verdict is {report.verdict}, not {wanted}: {'; '.join(report.reasons[:4])}"
+        for finding in self._open_findings():
+            return f"still open: {finding}"
+        return ""
+
+    def final(self) -> None:
+        """The books say what the lake has, and no seq is lost that is there."""
+        ledger, _, _ = self._platform.store.load()
+        for stream_id, stream in ledger.streams.items():
+            for epoch, book in stream.epochs.items():
+                self._compare(stream_id, epoch, book, bool(self._excuses(stream.key.agent)))
+
+    def _compare(self, stream_id: str, epoch: str, book: EpochBook, excused: bool) -> None:
+        rows = RangeSet((seq, seq + 1) for seq in sorted(self._oracle.lake[stream_id, epoch]))
+        rest = RangeSet(book.stored)
+        rest.update(book.quarantined)
+        if rows != rest:
+            raise Violation("the books are right", f"{epoch}: the lake has {rows}, the books {rest}")
+        if book.lost and not excused:
+            raise Violation("no loss without cause", f"{epoch}: {book.lost} are declared lost")
+        for first, next_ in book.lost:
+            if rows.overlap(first, next_):
+                raise Violation("loss is exact", f"{epoch}: [{first}, {next_}) is lost and partly stored")
+            spooled = self._oracle.spooled[stream_id, epoch]
+            if any(seq not in spooled for seq in range(first, next_)):
+                raise Violation("loss is exact", f"{epoch}: [{first}, {next_}) was never all spooled")
+
+    def _wanted(self, ledger: Ledger) -> tuple[str, ...]:
+        if any(self._excuses(host.name) for host in self._hosts):
+            return ("complete", "incomplete", "unknown")
+        losses = any(stream.losses for stream in ledger.streams.values())
+        return ("incomplete",) if losses else ("complete",)
+
+    def _open_findings(self) -> Iterator[str]:
+        store = self._platform.store
+        for finding in store.findings.values():
+            excused = bool(self._excuses(finding.agent))
+            if finding.kind in LASTING and finding.id not in store.closed_us and not excused:
+                yield finding.text
+
+    def _excuses(self, agent: str) -> set[str]:
+        return self._oracle.excuses.get(agent, set()) & LOSING
+
+    # -- records ----------------------------------------------------------------------------------------
+
+    def _without_account(self, ledger: Ledger) -> Iterator[str]:
+        self.unwitnessed = 0
+        report = self._platform.audit(ledger)
+        for host in self._hosts:
+            patterns = [path for source in host.config.sources for path in getattr(source, "paths", ())]
+            shown = host.sources.shown(patterns)
+            for content in host.sources.contents:
+                for written in content.written:
+                    if written.record not in self._oracle.stored_records:
+                        yield from self._explain(host, content, written, content in shown, ledger, report)
+
+    def _explain(
+        self,
+        host: AgentHost,
+        content: Content,
+        written: Written,
+        shown: bool,
+        ledger: Ledger,
+        report: Audit,
+    ) -> Iterator[str]:
+        emission = self._oracle.emitted[written.record]
+        stream = ledger.streams.get(emission.stream)
+        excuses = self._excuses(host.name)
+        if excuses and self._posted(written.record, ledger, report):
+            return
+        if not shown:
+            if stream is not None and self._on_a_loss(content, written, stream.losses.values()):
+                return
+            if written.end > self._oracle.known_bytes.get(content, 0) or excuses & {
+                "disk lost",
+                "rolled back",
+            }:
+                self.unwitnessed += 1
+                return
+        where = "there" if shown else "gone"
+        place = f"{content.path} [{written.start}, {written.end})"
+        yield f"{written.record[:40]!r} of {place}, {where}, has no account"
+
+    def _posted(self, record: bytes, ledger: Ledger, report: Audit) -> bool:
+        """Whether one of the identities that the record had is lost, missing, or beyond an unknown end."""
+        for stream_id, epoch, seq in self._oracle.identities.get(record, ()):
+            stream = ledger.streams.get(stream_id)
+            book = stream.epochs.get(epoch) if stream else None
+            if stream is None or book is None:
+                return bool(stream and any(e.unclosed for e in _epochs(report, stream_id)))
+            if seq in book.lost or (book.closed_next is None and epoch != stream.current):
+                return True
+            gaps = book.gaps(self._platform.clock.now_us(), int(self._platform.allowed.lag_s * 1e6))
+            if any(gap.first <= seq < gap.next for gap in gaps):
+                return True
+        return False
+
+    def _on_a_loss(self, content: Content, written: Written, losses: Iterable[Loss]) -> bool:
+        for loss in losses:
+            if loss.cause not in ("source_truncated", "source_deleted"):
+                continue
+            if loss.skipped is None:  # nobody was looking, so nobody can say how much
+                return True
+            whose = self._oracle.files.get(loss.skipped.file)
+            if whose in (content, None) and loss.skipped.start <= written.start < loss.skipped.end:
+                return True
+        return False
+
+
+def _epochs(report: Audit, stream_id: str) -> list[EpochReport]:
+    return [epoch for stream in report.streams if stream.stream == stream_id for epoch in stream.epochs]

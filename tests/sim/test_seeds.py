@@ -1,0 +1,53 @@
+"""The whole pipeline under drawn faults: a fixed set of seeds, and a few that nobody has run before."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from gapless.testing.simulation import Outcome, Simulation
+
+FIXED = range(1, 46)
+FRESH = 5
+#: Short ones: the long ones are ``make sim``'s.
+FAULTS_S = 60.0
+
+
+def run(seed: int) -> Outcome:
+    return Simulation(seed, FAULTS_S).run()
+
+
+@pytest.mark.parametrize("start", FIXED[::9])
+def test_no_seed_of_the_fixed_set_breaks_a_rule(start: int) -> None:
+    for seed in range(start, start + 9):
+        outcome = run(seed)
+        assert not outcome.error, f"seed {seed}, {FAULTS_S:.0f} s of faults: {outcome.error}"
+
+
+def test_no_fresh_seed_breaks_a_rule() -> None:
+    first = 10_000 + secrets.randbelow(1 << 40)
+    print(f"fresh seeds from {first}")
+    for seed in range(first, first + FRESH):
+        outcome = run(seed)
+        assert not outcome.error, f"seed {seed}, {FAULTS_S:.0f} s of faults: {outcome.error}"
+
+
+def test_a_seed_replays_exactly() -> None:
+    one, two = run(7), run(7)
+    assert one.trace == two.trace
+    assert (one.records, one.receipts, one.stored, one.faults) == (
+        two.records,
+        two.receipts,
+        two.stored,
+        two.faults,
+    )
+    assert run(8).trace != one.trace
+
+
+def test_a_simulation_does_what_it_says() -> None:
+    outcomes = [run(seed) for seed in range(1, 9)]
+    assert all(outcome.records and outcome.receipts and outcome.stored for outcome in outcomes)
+    assert sum(outcome.stored for outcome in outcomes) > 500
+    struck = {kind for outcome in outcomes for kind in outcome.faults}
+    assert {"platform power", "agent killed", "disk refusals", "network partition"} <= struck
