@@ -317,12 +317,16 @@ class Spool:
         wanted_bytes = min(wanted_bytes, self._settings.size_bytes_max // 8)
         while self.room_bytes() < wanted_bytes and len(segments := self._log.segments()) > 1:
             base, end = segments[0]
-            evidence = f"the spool's {self._settings.size_bytes_max} bytes, or the disk, were full"
-            for loss in losses_of(self._view.between(base, end), acks, self._now_us(), evidence):
+            for loss in self.given_up(self._view.between(base, end), acks):
                 self.add_loss(loss)
             self.commit()
             if not self._drop_before(end):
                 return
+
+    def given_up(self, batches: list[Spooled], acks: Acks) -> list[Loss]:
+        """What is declared of batches that have to make room."""
+        evidence = f"the spool's {self._settings.size_bytes_max} bytes, or the disk, were full"
+        return losses_of(batches, acks, self._now_us(), evidence)
 
     def give_up_unreadable(self, acks: Acks, *, bytes_max: int = 4 << 20) -> bool:
         """Declare those batches of the oldest segment that cannot be read any more: whoever uploads may not

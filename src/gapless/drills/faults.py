@@ -106,7 +106,7 @@ class OverwritingSpool(Spool):
     It must be set to ``when_full`` "declare": it makes room alike, and leaves out the declaring.
     """
 
-    def _losses_of(self, batches: list[Spooled], acks: Acks) -> list[Loss]:
+    def given_up(self, batches: list[Spooled], acks: Acks) -> list[Loss]:
         return []
 
 
