@@ -9,6 +9,7 @@ goal. CPU is compared with the floor of the same round, because absolute figures
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -51,7 +52,7 @@ def main() -> int:
     chosen = options.parse_args()
 
     report = Report(command_line(), machine(), [])
-    work = tempfile.mkdtemp(prefix="gapless-bench-", dir=chosen.work)
+    work = tempfile.mkdtemp(prefix="gapless-bench-", dir=os.path.abspath(chosen.work))
     try:
         for part in PARTS:
             if not chosen.only or part.name in chosen.only:
