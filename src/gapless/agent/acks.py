@@ -24,7 +24,8 @@ from gapless.log.segments import LogReader, LogWriter, Message
 from gapless.model.claim import Loss
 from gapless.model.signing import Signed
 
-ACKS_SEGMENT_BYTES_MAX = 4 << 20
+#: Small: every process of the agent holds the outcomes that came since the newest segment began.
+ACKS_SEGMENT_BYTES_MAX = 512 << 10
 
 
 class AckKind(IntEnum):
@@ -115,7 +116,10 @@ class Acks:
             self.take(msgspec.json.decode(frame.meta, type=Outcome))
 
     def take(self, outcome: Outcome) -> None:
-        self.outcomes[outcome.position] = outcome
+        # Signatures stay in the log: whoever frees compares digests.
+        self.outcomes[outcome.position] = (
+            outcome if outcome.receipt is None else msgspec.structs.replace(outcome, receipt=None)
+        )
         self.taken += 1
         if outcome.what == "receipt":
             self.last_receipt_us = max(outcome.at_us, self.last_receipt_us or 0)
@@ -196,7 +200,5 @@ class AckWriter:
 
     def _snapshot(self) -> Message:
         self.acks.forget_before(self._spool_first())
-        # Signatures stay in the frames that brought them: whoever frees compares digests.
-        kept = (msgspec.structs.replace(o, receipt=None) for o in self.acks.outcomes.values())
-        snapshot = AckSnapshot(tuple(kept), self.acks.last_receipt_us)
+        snapshot = AckSnapshot(tuple(self.acks.outcomes.values()), self.acks.last_receipt_us)
         return Message(AckKind.SNAPSHOT, msgspec.json.encode(snapshot))
