@@ -17,7 +17,7 @@ import msgspec
 from gapless.agent.channel import MESSAGE_BYTES_MAX, Channel, Order, Report, Stopped
 from gapless.agent.config import AgentConfig
 from gapless.model.errors import GaplessError
-from gapless.process import die_with
+from gapless.process import die_with, spare_memory
 
 Main = Callable[[Channel], Any]
 
@@ -91,6 +91,7 @@ def _child(main: Main, channel: Channel, supervisor: int, keeps_stdin: bool) -> 
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGHUP, signal.SIGINT))
         os.setsid()
         die_with(supervisor)
+        spare_memory()
         if not keeps_stdin:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         main(channel)
