@@ -57,8 +57,9 @@ def _assert_row(row: dict[str, Any], expected: Expected, received_us: int) -> No
 
 
 def _reasons(line: bytes, expected: Fault, limits: DecodeLimits) -> set[str]:
-    """Depth is judged before any parser: a line may be too deep whatever else it is."""
-    may_be_deep = len(re.findall(rb"[\[{]", line)) > limits.nesting_max
+    """Depth is judged before any parser, and by brackets alone: a line that is broken may be called too deep
+    when it is at the limit, whatever else it is."""
+    may_be_deep = len(re.findall(rb"[\[{]", line)) >= limits.nesting_max
     unparsed = expected in (Fault.INVALID_JSON, Fault.NOT_OBJECT)
     return {expected.reason, Fault.TOO_DEEP.reason} if may_be_deep and unparsed else {expected.reason}
 
