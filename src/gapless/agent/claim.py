@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from gapless import clock
 from gapless.agent.acks import AckReader
 from gapless.agent.channel import Channel, Report
 from gapless.agent.claims import Claimant, Filling, Witnessed, read_chain
@@ -95,7 +96,7 @@ class _Claiming:
 
     def say(self, error: str) -> None:
         self._progress += 1
-        self._error_since_us = (self._error_since_us or _now_us()) if error else 0
+        self._error_since_us = (self._error_since_us or clock.now_us()) if error else 0
         self._channel.report(
             Report(
                 progress=self._progress,
@@ -110,7 +111,7 @@ class _Claiming:
         config = self._channel.config
         claimant.interval_s = config.agent.claim_interval_s
         try:
-            signed = claimant.state(_now_us(), view, acks, self._witnessed(config, view, acks))
+            signed = claimant.state(clock.now_us(), view, acks, self._witnessed(config, view, acks))
             answer = self._send(config, signed)
             self._fence(config, answer.fenced)
             claimant.accepted(answer.losses)
@@ -125,11 +126,12 @@ class _Claiming:
 
     def _witnessed(self, config: AgentConfig, view: SpoolView, acks: AckReader) -> Witnessed:
         view.follow_all()
+        view.withdrawn.clear()
         settles = acks.follow().settles
         unsent = sum(b.next_position - b.position for b in view.batches if not settles(b))
         used = view.durable() - view.first()
         limit = config.spool.size_bytes_max
-        self._fills_in_s = self._filling.full_in_s(_now_us(), unsent, limit - used)
+        self._fills_in_s = self._filling.full_in_s(clock.now_us(), unsent, limit - used)
         return Witnessed(
             unread_bytes={
                 stream: observe(source, _cursors(view, stream), OsHost())[1]
@@ -142,36 +144,20 @@ class _Claiming:
         )
 
     def _send(self, config: AgentConfig, signed: Signed) -> _Answer:
-        """Raises GaplessError, Unreachable, OSError, ValueError or HTTPException; the next one goes to the
-        next URL then."""
+        """Raises Misconfigured without a token; else GaplessError, Unreachable, OSError, ValueError or
+        HTTPException, and the next one goes to the next URL then."""
         # Shorter than three intervals, or a gateway that never answers would make us silent elsewhere, too.
         limit_s = max(_ANSWER_S_MIN, config.agent.claim_interval_s)
         deadline = Deadline(
             UploadSettings(connect_timeout_s=limit_s, io_timeout_s=limit_s, attempt_s_max=2 * limit_s)
         )
         token = _token(config.gateway.token_file)
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        connection = connection_to(self._url(config))
+        url = self._url(config)
         try:
-            # A connection for each: resolved anew, and never one that somebody closed in between.
-            connection.arm(deadline)
-            connection.connect()
-            connection.request("POST", "/v1/claims", msgspec.json.encode(signed), headers)
-            response = connection.getresponse()
-            data = response.read(_ANSWER_BYTES_MAX)
-        except (Unreachable, OSError, http.client.HTTPException):
+            return _exchange(url, token, signed, deadline)
+        except (GaplessError, Unreachable, OSError, ValueError, http.client.HTTPException):
             self._at += 1
             raise
-        finally:
-            connection.close()
-        if response.status != 200:
-            self._at += 1
-            raise Unavailable(f"claims: HTTP {response.status} {_text(data)}")
-        try:
-            return msgspec.json.decode(data, type=_Answer)
-        except msgspec.MsgspecError as error:
-            self._at += 1
-            raise Unavailable(f"claims: what {self._url(config)} answers is not Gapless ({error})") from error
 
     def _url(self, config: AgentConfig) -> str:
         return config.gateway.urls[self._at % len(config.gateway.urls)]
@@ -190,6 +176,26 @@ class _Claiming:
             key = Signer.new_private_key()
             write_atomically(self._disk, path, key)
         return Signer(key)
+
+
+def _exchange(url: str, token: str, signed: Signed, deadline: Deadline) -> _Answer:
+    """One statement over a connection of its own: resolved anew, and never one that somebody closed."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    connection = connection_to(url)
+    try:
+        connection.arm(deadline)
+        connection.connect()
+        connection.request("POST", "/v1/claims", msgspec.json.encode(signed), headers)
+        response = connection.getresponse()
+        data = response.read(_ANSWER_BYTES_MAX)
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise Unavailable(f"claims: HTTP {response.status} {_text(data)}")
+    try:
+        return msgspec.json.decode(data, type=_Answer)
+    except msgspec.MsgspecError as error:
+        raise Unavailable(f"claims: what {url} answers is not Gapless ({error})") from error
 
 
 def _not_allowed(streams: tuple[StreamKey, ...]) -> str:
@@ -213,7 +219,3 @@ def _cursors(view: SpoolView, stream: StreamKey) -> tuple[FileCursor, ...]:
 
 def _text(data: bytes) -> str:
     return data[:300].decode(errors="replace")
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

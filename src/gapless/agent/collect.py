@@ -8,6 +8,7 @@ from functools import partial
 from typing import Protocol
 from uuid import uuid4
 
+from gapless import clock
 from gapless.agent.acks import AckReader
 from gapless.agent.channel import Channel, Report
 from gapless.agent.claims import read_chain
@@ -69,13 +70,12 @@ class _Collecting:
         config = self._channel.config
         directory = config.agent.data_dir
         spool = self._new_spool(
-            self._disk, spool_directory(directory), config.spool, now_us=_now_us, mint=_mint
+            self._disk, spool_directory(directory), config.spool, now_us=clock.now_us, mint=_mint
         )
         acks = AckReader(self._disk, acks_directory(directory))
         try:
             spool.start(config.streams(), acks.follow())
-            factories = {key: self._factory(source) for key, source in config.streams().items()}
-            self._loop(config, spool, Collector(spool, factories, CollectorSettings(), _mint), acks)
+            self._loop(config, spool, acks)
         finally:
             acks.close()
             spool.close()
@@ -83,22 +83,21 @@ class _Collecting:
     def trouble(self, error: str) -> None:
         """Say what is in the way, and since when. Standing in front of it is progress: nobody else would
         do better."""
-        self._progress += 1
-        self._error_since_us = self._error_since_us or _now_us()
-        self._channel.report(
-            Report(progress=self._progress, error=error, error_since_us=self._error_since_us)
-        )
+        self._say(error)
 
-    def _loop(self, config: AgentConfig, spool: Spool, collector: Collector, acks: AckReader) -> None:
+    def _loop(self, config: AgentConfig, spool: Spool, acks: AckReader) -> None:
         looked_s = 0.0
+        settings = CollectorSettings()
+        factories = {key: self._factory(source) for key, source in config.streams().items()}
+        collector = Collector(spool, factories, settings, _mint)
         try:
             while True:
                 if time.monotonic() - looked_s >= _LOOK_EVERY_S:
                     looked_s = time.monotonic()
                     self._heed(config, spool, acks)
-                tick = collector.tick(_now_us(), acks.follow())
+                tick = collector.tick(clock.now_us(), acks.follow())
                 self._say(tick.error or ("the spool is full: its sources wait" if tick.full else ""))
-                more = tick.raw_bytes >= CollectorSettings().tick_bytes_max
+                more = tick.raw_bytes >= settings.tick_bytes_max
                 self._channel.wait(0 if more else _RETRY_S if tick.error else config.agent.commit_interval_s)
         finally:
             collector.close()
@@ -116,7 +115,7 @@ class _Collecting:
 
     def _say(self, error: str) -> None:
         self._progress += 1
-        self._error_since_us = (self._error_since_us or _now_us()) if error else 0
+        self._error_since_us = (self._error_since_us or clock.now_us()) if error else 0
         problems = tuple(
             f"{problem.path}: {problem.error}"
             for source in self._files.values()
@@ -139,10 +138,6 @@ class _Collecting:
             return self._pipe.resume(cursors)
         self._files[section] = FileSource(section, OsHost(), _mint, cursors)
         return self._files[section]
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 def _mint() -> str:

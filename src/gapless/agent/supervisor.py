@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import structlog
 
+from gapless import clock
 from gapless.agent.child import Child, Main
 from gapless.agent.claim import claim
 from gapless.agent.collect import collect
@@ -95,7 +96,7 @@ class _Supervisor:
         self._config = config
         self._watched = parts.watched
         self._file = ConfigFile(path)
-        self._started_us = _now_us()
+        self._started_us = clock.now_us()
         mains = {"collector": parts.collect, "uploader": parts.upload}
         if parts.claim is not None:
             mains["claims"] = parts.claim
@@ -230,7 +231,7 @@ class _Supervisor:
     def _note_restart(self, name: str, why: str) -> None:
         self._places[name].restarts += 1
         _log.warning("child_replaced", child=name, why=why)
-        self._restarts = (*self._restarts, Restart(name, _now_us(), why))[-RESTARTS_MAX:]
+        self._restarts = (*self._restarts, Restart(name, clock.now_us(), why))[-RESTARTS_MAX:]
         try:
             write_restarts(self._disk, self._config.agent.data_dir, self._restarts)
         except OSError as error:
@@ -248,7 +249,7 @@ class _Supervisor:
         running = Running(
             pid=os.getpid(),
             started_us=self._started_us,
-            at_us=_now_us(),
+            at_us=clock.now_us(),
             children=children,
             last_restarts=self._restarts[-5:],
             config_faults=tuple(self._file.faults),
@@ -280,7 +281,3 @@ class _Supervisor:
 
 
 _RECONFIGURED = "its configuration changed"
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

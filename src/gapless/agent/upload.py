@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from random import Random
 
+from gapless import clock
 from gapless.agent.acks import AckWriter
 from gapless.agent.channel import Channel, Report
 from gapless.agent.follow import SpoolView
@@ -73,23 +74,23 @@ class _Uploading:
     def trouble(self, error: str) -> None:
         """Say what keeps the process from its work."""
         self._waits += 1
-        self._troubles.note("disk", error, _now_us())
+        self._troubles.note("disk", error, clock.now_us())
         self._say(self._waits, "", 0)
 
     def _round(self, uploader: Uploader, targets: Targets, workers: Workers) -> None:
         self._channel.wait(0)
         config = self._channel.config
         uploader.aim(targets.read(config), config.upload, time.monotonic())
-        more = uploader.follow(_now_us())
-        while (attempt := uploader.begin(time.monotonic(), _now_us())) is not None:
+        more = uploader.follow(clock.now_us())
+        while (attempt := uploader.begin(time.monotonic(), clock.now_us())) is not None:
             workers.give(attempt)
         for attempt, reply in workers.take(self._pause_s(more)):
             if reply.status in (401, 403):
                 targets.doubt_token()
-            uploader.finished(attempt, reply, time.monotonic(), _now_us())
-        uploader.write(time.monotonic(), _now_us())
+            uploader.finished(attempt, reply, time.monotonic(), clock.now_us())
+        uploader.write(time.monotonic(), clock.now_us())
         if targets.error:
-            self._troubles.note("files", targets.error, _now_us())
+            self._troubles.note("files", targets.error, clock.now_us())
         else:
             self._troubles.over("files")
         self._report(uploader, workers)
@@ -119,7 +120,3 @@ class _Uploading:
         self._channel.report(
             Report(progress=progress, url=url, error=error, error_since_us=since_us, waiting=waiting)
         )
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

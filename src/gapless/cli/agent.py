@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -11,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from gapless import clock
 from gapless.agent.config import AgentConfig, load_config
 from gapless.agent.status import AgentStatus, Running, agent_status
 from gapless.agent.supervisor import run as run_agent
@@ -41,7 +41,7 @@ def status(
 ) -> None:
     """Show what an agent on this host holds and does, also while the platform is down."""
     loaded = load_config(config)
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     found = agent_status(loaded, now_us)
     if format_ == "json":
         write(msgspec.json.encode(found) + b"\n")

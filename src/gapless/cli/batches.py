@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 import msgspec
 import zstandard
 
+from gapless import clock
 from gapless.log.frame import encode
 from gapless.model.batch import BatchHeader, Mark, payload_digest
 from gapless.model.entry import Kind
@@ -59,11 +59,11 @@ def batches(source: BinaryIO, stream: StreamKey, opened: EpochOpen) -> Iterator[
     """The records of ``source`` as the batches of one epoch, from seq 0 on. Raises as ``cuts`` does."""
     compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
     first = 0
-    read_from_us = _now_us()
+    read_from_us = clock.now_us()
     for cut in cuts(source):
         count = cut.lines.count(b"\n")
         payload = compressor.compress(cut.lines)
-        read_to_us = max(read_from_us, _now_us())
+        read_to_us = max(read_from_us, clock.now_us())
         header = BatchHeader(
             stream=stream,
             opened=opened,
@@ -77,7 +77,3 @@ def batches(source: BinaryIO, stream: StreamKey, opened: EpochOpen) -> Iterator[
         )
         yield Batch(header, b"".join(encode(Kind.BATCH, msgspec.json.encode(header), payload)))
         first, read_from_us = first + count, read_to_us
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 import uuid
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import typer
 
+from gapless import clock
 from gapless.cli.client import connect
 from gapless.cli.options import DATA_DEFAULT, Data, Tenant, Token, Url, group, time_us
 from gapless.cli.output import say, write
@@ -71,7 +71,7 @@ def _missing(row: dict[str, Any], first: int, next_: int) -> int:
 
 
 def _loss(row: dict[str, Any], first: int, next_: int, reason: str) -> Loss:
-    now_us = time.time_ns() // 1000
+    now_us = clock.now_us()
     gaps = _gaps(row, first, next_)
     before = [time_us("not_before", gap["not_before"]) or 0 for gap in gaps]
     after = [time_us("not_after", gap["not_after"]) or now_us for gap in gaps]

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import typer
 
+from gapless import clock
 from gapless.cli.batches import Batch, batches
 from gapless.cli.client import Client, connect
 from gapless.cli.options import DATA_DEFAULT, Data, Tenant, Token, Url
@@ -104,7 +105,7 @@ class _Sender:
             self._client.post("/v1/claims", self._end(stream, opened), ClaimsAnswer)
 
     def _end(self, stream: StreamKey, opened: EpochOpen) -> Signed:
-        now_us = time.time_ns() // 1000
+        now_us = clock.now_us()
         claim = StreamClaim(stream=stream, opened=opened, next=self.next, reader_us=now_us, closed=True)
         claims = ClaimSet(
             agent=stream.agent, n=0, prev="", at_us=now_us, interval_s=_CLAIM_INTERVAL_S, streams=(claim,)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from gapless import clock
 from gapless.drills.act import Act, ActPlan
 from gapless.drills.outcome import ActOutcome, DrillOutcome
 from gapless.drills.progress import Progress
@@ -59,7 +60,7 @@ async def run(directory: Path, progress: Progress, *, records_per_log: int = REC
     """Play the acts side by side, with all their files below ``directory``. Raises a GaplessError,
     with a sentence that says what did not happen, when an act cannot be played to its end."""
     records = await asyncio.to_thread(
-        generate, TENANTS, records_per_log=records_per_log, seed=_SEED, start_us=time.time_ns() // 1000
+        generate, TENANTS, records_per_log=records_per_log, seed=_SEED, start_us=clock.now_us()
     )
     outcomes: dict[str, ActOutcome] = {}
     turn = asyncio.Lock()  # starts are heavy: one act after the other

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
+from gapless import clock
 from gapless.agent.config import load_config
 from gapless.agent.status import AgentStatus, agent_status
 from gapless.drills.faults import stuck_since_ns
@@ -86,7 +86,7 @@ class Tenant:
 
     def status(self) -> AgentStatus:
         """What its spool holds. Raises Unavailable if the disk refuses."""
-        return agent_status(load_config(str(self._config)), time.time_ns() // 1000)
+        return agent_status(load_config(str(self._config)), clock.now_us())
 
     def _after_s(self, at_s: float | None) -> float | None:
         stuck_at_s = self.stuck_at_s

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 import structlog
 
+from gapless import clock
 from gapless.gateway.access import Access
 from gapless.gateway.administration import Administration
 from gapless.gateway.admission import EpochKey, Row
@@ -61,7 +62,7 @@ class Gateway:
         *,
         settings: GatewaySettings | None = None,
         metrics: GatewayMetrics | None = None,
-        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        now_us: Callable[[], int] = clock.now_us,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = bounds = (settings or GatewaySettings()).check()

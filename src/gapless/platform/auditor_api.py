@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gapless import clock
 from gapless.gateway.access import Access, forbidden
 from gapless.gateway.problems import json_response
 from gapless.ledger.audit import audit
@@ -15,7 +16,6 @@ from gapless.ledger.states import Allowances
 from gapless.model.errors import Refused
 from gapless.platform.auditor_reader import BooksReader
 from gapless.platform.audits import FindingsAnswer, audit_json, finding_shown, iso
-from gapless.platform.queries import now_us
 
 FINDINGS_MAX = 1000  # in one answer
 
@@ -57,7 +57,7 @@ class AuditorApi:
         books = self._books.books()
         report = audit(
             books.ledger,
-            now_us(),
+            clock.now_us(),
             tenant=tenant,
             table=table,
             from_us=bounds["from_us"],

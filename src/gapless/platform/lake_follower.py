@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from gapless import clock
 from gapless.lake.commits import Fenced
 from gapless.lake.decode import Decoded, Decoder
 from gapless.lake.lake import Lake
@@ -81,7 +82,7 @@ def run(lake: Lake, stop_signals: Set[signal.Signals]) -> None:
 def _step(lake: Lake, behind: threading.Event) -> float:
     """Take in what there is, and tell whether there is more; return for how many seconds to wait."""
     try:
-        report = lake.step(_now_us())
+        report = lake.step(clock.now_us())
     except Fenced:
         raise
     except Unavailable as error:
@@ -104,10 +105,10 @@ def _keep(lake: Lake, stopping: threading.Event, behind: threading.Event) -> Non
             stopping.wait(_COMPACTION_IDLE_S)
             continue
         try:
-            compacted = lake.compact_one(_now_us()) is not None
+            compacted = lake.compact_one(clock.now_us()) is not None
             if time.monotonic() >= expire_at_s:
-                lake.expire(_now_us())
-                lake.sweep(_now_us())
+                lake.expire(clock.now_us())
+                lake.sweep(clock.now_us())
                 expire_at_s = time.monotonic() + _EXPIRY_EVERY_S
         except Fenced:
             return  # the other thread finds the same, and ends the process
@@ -120,7 +121,3 @@ def _keep(lake: Lake, stopping: threading.Event, behind: threading.Event) -> Non
         if not compacted:
             held_until_s = time.monotonic() + _COMPACTION_HELD_S_MAX
             stopping.wait(_COMPACTION_IDLE_S)
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

@@ -12,6 +12,7 @@ import time
 
 import structlog
 
+from gapless import clock
 from gapless.lake.catalog import Catalog
 from gapless.log.disk import OsDisk
 from gapless.log.reader import LogReader
@@ -65,7 +66,7 @@ def _step(bookkeeper: Bookkeeper, poster: Poster) -> float:
     """Fold what there is; return for how many seconds to wait before the next."""
     begun_s = time.monotonic()
     try:
-        taken = bookkeeper.step(time.time_ns() // 1000)
+        taken = bookkeeper.step(clock.now_us())
     except Unavailable as error:
         _log.warning("ledger_waits", error=str(error))
         return _RETRY_S

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from gapless import clock
 from gapless.gateway.bodies import declared_bytes, decode_json, read_body
 from gapless.gateway.gateway import Gateway
 from gapless.gateway.problems import json_response
@@ -25,11 +25,6 @@ from gapless.query.request import Language, QueryRequest, QueryResult, ResultCol
 
 _BODY_BYTES_MAX = 1 << 20
 _BODY_TIMEOUT_S = 30.0
-
-
-def now_us() -> int:
-    """This machine's clock."""
-    return time.time_ns() // 1000
 
 
 class QueryBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,9 +91,7 @@ class Queries:
             truncated=result.truncated,
             elapsed_us=result.elapsed_us,
             scanned_files=result.scanned_files,
-            completeness=completeness(
-                books, asked.tenant, result.tables, asked.from_us, now_us()
-            ),
+            completeness=completeness(books, asked.tenant, result.tables, asked.from_us, clock.now_us()),
         )
 
     def _tables(self, token: Token, asked: QueryBody) -> tuple[TableFiles, ...]:

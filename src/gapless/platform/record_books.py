@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from gapless import clock
 from gapless.gateway.problems import Problem
 from gapless.ledger.audit import audit
 from gapless.ledger.ledger import Ledger, StreamBook
 from gapless.ledger.states import Allowances
 from gapless.platform.audits import iso
-from gapless.platform.queries import now_us
 from gapless.platform.record_answer import GapShown, LossShown, Rest, Wanted
 
 
@@ -40,7 +40,7 @@ def unjournaled(ledger: Ledger, wanted: Wanted) -> Rest:
 
 
 def _gap(ledger: Ledger, wanted: Wanted) -> GapShown | None:
-    report = audit(ledger, now_us(), tenant=wanted.tenant, table=wanted.table, allowed=Allowances())
+    report = audit(ledger, clock.now_us(), tenant=wanted.tenant, table=wanted.table, allowed=Allowances())
     for stream in report.streams:
         for epoch in stream.epochs:
             if (epoch.stream, epoch.epoch) != (wanted.stream, wanted.epoch):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
+from gapless import clock
 from gapless.model.tables import TableSchema
 from gapless.query.kql.binder import Binder
 from gapless.query.kql.context import Context
@@ -39,7 +39,7 @@ def translate(text: str, tables: Iterable[TableSchema], *, now_us: int | None = 
     Raises KqlError, with line and column, where the text is no KQL, names what is not there, or needs what
     this engine lacks.
     """
-    now = time.time_ns() // 1000 if now_us is None else now_us
+    now = clock.now_us() if now_us is None else now_us
     context = Context({table.name: table for table in tables}, EPOCH_TICKS + now * TICKS_PER_US)
     try:
         return _translated(text, context)
