@@ -10,7 +10,8 @@ import pytest
 from gapless.agent.acks import AckReader, Acks
 from gapless.agent.claims import Claimant
 from gapless.agent.follow import SpoolView
-from gapless.agent.spool import Spool, SpoolSettings, Times
+from gapless.agent.spool import Spool, Times
+from gapless.agent.spool_settings import SpoolSettings
 from gapless.model.claim import ClaimSet, statement_digest
 from gapless.model.errors import Unavailable
 from gapless.model.signing import Signer, verify

@@ -13,7 +13,8 @@ from gapless.agent.acks import Acks
 from gapless.agent.collector import Collector, CollectorSettings
 from gapless.agent.follow import SpoolView
 from gapless.agent.sources import FileCursor, FileSettings, FileSource, OsHost
-from gapless.agent.spool import Spool, SpoolSettings
+from gapless.agent.spool import Spool
+from gapless.agent.spool_settings import SpoolSettings
 from gapless.model.stream import StreamKey
 from gapless.testing.disk import SimDisk
 from gapless.testing.faults import Fault, faults

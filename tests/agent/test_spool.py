@@ -12,7 +12,9 @@ import pytest
 from gapless.agent.acks import Acks, AckWriter, Outcome
 from gapless.agent.follow import Spooled, SpoolView
 from gapless.agent.sources import FileCursor
-from gapless.agent.spool import ROOM_MARGIN_BYTES, Spool, SpoolSettings, Times
+from gapless.agent.spool import Spool, Times
+from gapless.agent.spool_room import ROOM_MARGIN_BYTES
+from gapless.agent.spool_settings import SpoolSettings
 from gapless.agent.state import LOSSES_MAX
 from gapless.model.batch import Part
 from gapless.model.errors import Unavailable
@@ -162,11 +164,11 @@ def acks_for(disk: SimDisk, *, digest: str | None = None, but: int = -1) -> Acks
 def test_only_receipts_with_the_same_digest_free() -> None:
     disk = SimDisk(Random(1))
     spool = filled(disk)
-    assert spool.free(Acks()) == 0
-    assert spool.free(acks_for(disk, digest="0" * 64)) == 0
-    assert spool.free(acks_for(disk, but=0)) == 0
+    assert spool.room.free(Acks()) == 0
+    assert spool.room.free(acks_for(disk, digest="0" * 64)) == 0
+    assert spool.room.free(acks_for(disk, but=0)) == 0
     before = spool.used_bytes
-    assert spool.free(acks_for(disk)) > 0
+    assert spool.room.free(acks_for(disk)) > 0
     assert spool.used_bytes < before
     spool.close()
     disk.crash()
@@ -180,7 +182,7 @@ def test_a_refused_batch_is_kept() -> None:
     spool = filled(disk)
     acks = acks_for(disk)
     acks.take(Outcome.of(view(disk).batches[0], "refused", 5))
-    assert spool.free(acks) == 0
+    assert spool.room.free(acks) == 0
 
 
 def test_declare_posts_the_exact_ranges_of_what_it_drops() -> None:
@@ -195,21 +197,21 @@ def test_declare_posts_the_exact_ranges_of_what_it_drops() -> None:
     acks = Acks()
     acks.take(Outcome.of(view(disk).batches[1], "receipt", 5))
     all_before = {b.first for b in view(disk).batches}
-    room = spool.room_bytes()
-    spool.make_room(room + 1, acks)
+    room = spool.room.left_bytes()
+    spool.room.make_room(room + 1, acks)
     found = view(disk)
     gone = all_before - {b.first for b in found.batches}
     declared = {s for loss in found.state.losses.values() for f, n in loss.ranges for s in range(f, n)}
     assert gone
     assert declared == {s for f in gone - {10} for s in range(f, f + 10)}
-    assert spool.room_bytes() > room
+    assert spool.room.left_bytes() > room
 
 
 def test_block_drops_nothing() -> None:
     disk = SimDisk(Random(1))
     spool = filled(disk)
-    assert spool.room_bytes() == 0
-    spool.make_room(1_000, Acks())
+    assert spool.room.left_bytes() == 0
+    spool.room.make_room(1_000, Acks())
     assert len(view(disk).batches) == 12
 
 
@@ -355,12 +357,12 @@ def test_many_losses_are_kept_in_few_with_the_same_ranges() -> None:
             STREAM, bytes(20_000), raw_bytes=10, count=10, parts=(), marks=(), cursors=(), times=Times(at, at)
         )
         spool.commit()
-        spool.make_room(50_000, Acks())
+        spool.room.make_room(50_000, Acks())
     found = view(disk)
     gone = found.batches[0].first
     assert gone > 10 * 2 * LOSSES_MAX
     assert len(found.state.losses) <= LOSSES_MAX
-    assert found.state.losses == spool._state.losses
+    assert found.state.losses == spool.state.losses
     lost = RangeSet(each for loss in found.state.losses.values() for each in loss.ranges)
     assert list(lost) == [(0, gone)]
 
@@ -379,8 +381,8 @@ def test_a_refused_batch_holds_up_no_other() -> None:
     [kept] = [batch for batch in view(disk).batches if batch.first == 10]
     for _ in range(40):
         acks = refused(disk, 10)
-        spool.free(acks)
-        spool.carry(acks)
+        spool.room.free(acks)
+        spool.room.carry(acks)
         add(spool, 1) if offset(spool) < 250 else None
         spool.commit()
         assert spool.used_bytes < SMALL.size_bytes_max
@@ -408,8 +410,8 @@ def test_whatever_fails_while_it_is_carried_a_refused_batch_stays(error: int | N
         fault = Fault("", error, skip=effect)
         disk.before_effect = faults(fault)
         try:
-            spool.free(acks)
-            assert spool.carry(acks)
+            spool.room.free(acks)
+            assert spool.room.carry(acks)
         except (SimCrash, Unavailable):
             pass
         disk.before_effect = faults()

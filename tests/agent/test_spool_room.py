@@ -11,7 +11,9 @@ import pytest
 from gapless.agent.acks import Acks, Outcome
 from gapless.agent.follow import Spooled, SpoolView
 from gapless.agent.sources import FileCursor
-from gapless.agent.spool import ROOM_MARGIN_BYTES, Spool, SpoolSettings, Times
+from gapless.agent.spool import Spool, Times
+from gapless.agent.spool_room import ROOM_MARGIN_BYTES
+from gapless.agent.spool_settings import SpoolSettings
 from gapless.log.layout import segment_path
 from gapless.model.stream import StreamKey
 from gapless.testing.disk import Fate, SimDisk
@@ -63,16 +65,16 @@ def test_a_full_segment_goes_when_nothing_in_it_is_waited_for_though_it_is_the_n
     disk, mints, acks = SimDisk(Random(0)), count(1), Acks()
     spool = opened(disk, mints)
     add(spool, 7_000)
-    assert spool.room_bytes() == 0
+    assert spool.room.left_bytes() == 0
     if again:
         spool.close()
         spool = opened(disk, mints, acks)
-    assert spool.free(acks) == 0
+    assert spool.room.free(acks) == 0
     receive(acks, *batches(disk))
-    assert spool.free(acks) == 1
-    assert spool.room_bytes() > 4_000
+    assert spool.room.free(acks) == 1
+    assert spool.room.left_bytes() > 4_000
     used = spool.used_bytes
-    assert spool.free(acks) == 0
+    assert spool.room.free(acks) == 0
     assert spool.used_bytes == used
     add(spool, 10)
     assert [(batch.first, batch.next) for batch in batches(disk)] == [(1, 2)]
@@ -83,16 +85,16 @@ def test_a_batch_that_nobody_can_read_is_declared_and_its_segment_goes() -> None
     spool = opened(disk, mints)
     for _ in range(3):
         add(spool, 2_000)
-    assert spool.room_bytes() == 0
+    assert spool.room.left_bytes() == 0
     first, *others = batches(disk)
     disk.flip(segment_path("spool", 0), 8 * first.position + 80)
     known = batches(disk)
     assert known == others  # an uploader that starts now does not know of it
     receive(acks, *known)
-    assert spool.free(acks) == 0
-    assert spool.give_up_unreadable(acks)
-    assert not spool.give_up_unreadable(acks)
-    assert spool.free(acks) == 3
+    assert spool.room.free(acks) == 0
+    assert spool.room.give_up_unreadable(acks)
+    assert not spool.room.give_up_unreadable(acks)
+    assert spool.room.free(acks) == 3
     view = SpoolView(disk, "spool")
     view.follow_all()
     [loss] = view.state.losses.values()
@@ -105,7 +107,7 @@ def test_what_can_be_read_is_not_given_up() -> None:
     for _ in range(3):
         add(spool, 2_000)
     for _ in range(5):
-        assert not spool.give_up_unreadable(Acks(), bytes_max=2_000)
+        assert not spool.room.give_up_unreadable(Acks(), bytes_max=2_000)
     assert len(batches(disk)) == 3
 
 

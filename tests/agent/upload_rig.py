@@ -21,7 +21,8 @@ from gapless.agent.config import GatewaySection
 from gapless.agent.dispatch import UploadSettings
 from gapless.agent.follow import Spooled, SpoolView
 from gapless.agent.layout import acks_directory, spool_directory
-from gapless.agent.spool import Spool, SpoolSettings, Times
+from gapless.agent.spool import Spool, Times
+from gapless.agent.spool_settings import SpoolSettings
 from gapless.log.disk import Disk, OsDisk
 from gapless.log.frame import DAMAGED, decode_all
 from gapless.log.segments import LogReader

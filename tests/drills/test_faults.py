@@ -12,7 +12,8 @@ import pytest
 
 from gapless.agent.acks import Acks
 from gapless.agent.follow import SpoolView
-from gapless.agent.spool import Spool, SpoolSettings, Times
+from gapless.agent.spool import Spool, Times
+from gapless.agent.spool_settings import SpoolSettings
 from gapless.agent.transport import Reply
 from gapless.drills.faults import LockedTransport, OverwritingSpool, Router, stuck_since_ns
 from gapless.log.disk import Buffer
@@ -118,7 +119,7 @@ def test_the_cache_of_then_overwrites_and_says_nothing(kind: type[Spool], declar
             times=Times(0, 0),
         )
         spool.commit()
-        spool.make_room(10_000, Acks())
+        spool.room.make_room(10_000, Acks())
     view = SpoolView(disk, "spool")
     view.follow_all()
     kept = {batch.first for batch in view.batches}

@@ -17,7 +17,8 @@ from gapless.agent.config import AgentConfig, SourceSection, StdinSection
 from gapless.agent.fenced import read_fenced
 from gapless.agent.layout import acks_directory, chain_path, spool_directory
 from gapless.agent.sources import FileCursor, FileSource, KeptPipe, OsHost, StdinSource
-from gapless.agent.spool import Spool, SpoolSettings
+from gapless.agent.spool import Spool
+from gapless.agent.spool_settings import SpoolSettings
 from gapless.log.disk import Disk, OsDisk
 from gapless.model.errors import Unavailable
 

@@ -85,15 +85,15 @@ class Collector:
     def tick(self, now_us: int, acks: Acks) -> Tick:
         """Free what has receipts, read what there is room for, commit once."""
         try:
-            self._spool.free(acks)
-            self._spool.carry(acks)
+            self._spool.room.free(acks)
+            self._spool.room.carry(acks)
             sources = [(stream, self._source(stream)) for stream in self._order]
             unread = 0
             for _, source in sources:
                 source.poll(now_us)
                 unread += source.backlog()[1]
             # Nothing is given up for records that are not there.
-            self._spool.make_room(min(unread, self._settings.tick_bytes_max), acks)
+            self._spool.room.make_room(min(unread, self._settings.tick_bytes_max), acks)
             return self._collect(now_us, sources, acks)
         except Unavailable as error:
             self.close()
@@ -106,7 +106,7 @@ class Collector:
         self._sources.clear()
 
     def _collect(self, now_us: int, sources: list[tuple[StreamKey, Source]], acks: Acks) -> Tick:
-        room = self._spool.room_bytes()
+        room = self._spool.room.left_bytes()
         budget = min(room, self._settings.tick_bytes_max)
         records = raw_bytes = 0
         for stream, source in sources:
@@ -122,7 +122,7 @@ class Collector:
         self._order.append(self._order.pop(0))  # another is first next time
         if room == 0 and abs(now_us - self._checked_us) >= _CHECK_EVERY_US:
             self._checked_us = now_us
-            self._spool.give_up_unreadable(acks)
+            self._spool.room.give_up_unreadable(acks)
         return Tick(records, raw_bytes, full=room == 0)
 
     def _source(self, stream: StreamKey) -> Source:

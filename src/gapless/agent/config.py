@@ -12,7 +12,7 @@ import msgspec
 
 from gapless.agent.dispatch import UploadSettings
 from gapless.agent.sources import FileSettings
-from gapless.agent.spool import SpoolSettings
+from gapless.agent.spool_settings import SpoolSettings
 from gapless.model.errors import Misconfigured, Refused
 from gapless.model.stream import StreamKey, check_name
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from gapless.agent.acks import Acks
 from gapless.agent.follow import Spooled
 from gapless.agent.spool import Spool
+from gapless.agent.spool_room import SpoolRoom
 from gapless.agent.transport import Reply, Transport
 from gapless.log.disk import Buffer
 from gapless.model.claim import Loss
@@ -100,14 +101,18 @@ class LockedTransport:
         self._inner.close()
 
 
+class _OverwritingRoom(SpoolRoom):
+    def given_up(self, batches: list[Spooled], acks: Acks) -> list[Loss]:
+        return []
+
+
 class OverwritingSpool(Spool):
     """A cache as it was then: what is oldest makes room for what is newest, and nobody is told.
 
     It must be set to ``when_full`` "declare": it makes room alike, and leaves out the declaring.
     """
 
-    def given_up(self, batches: list[Spooled], acks: Acks) -> list[Loss]:
-        return []
+    room_type = _OverwritingRoom
 
 
 def stuck_since_ns(mark: Path) -> int | None:

@@ -8,7 +8,7 @@ import msgspec
 
 from gapless.agent.config import AgentConfig, parse_config
 from gapless.agent.layout import restarts_path
-from gapless.agent.spool import SpoolSettings
+from gapless.agent.spool_settings import SpoolSettings
 from gapless.agent.work import Work
 from gapless.log.disk import write_atomically
 from gapless.model.claim import Restart

@@ -20,6 +20,7 @@ from gapless.agent.acks import Acks, Outcome
 from gapless.agent.collector import Collector, Tick, _Intake
 from gapless.agent.config import AgentConfig, parse_config
 from gapless.agent.spool import Spool
+from gapless.agent.spool_room import SpoolRoom
 from gapless.agent.uploader import Uploader
 from gapless.gateway.admission import Admission, Duplicate, Fork, Offer
 from gapless.journal.local import LocalJournal
@@ -239,17 +240,17 @@ def _range_edge(stack: ExitStack) -> None:
 
 def _freed_by_edge(stack: ExitStack) -> None:
     """A second edge: the spool takes a segment's last batch for the next one's."""
-    free = Spool.free
+    free = SpoolRoom.free
 
     def early(self: Any, acks: Acks) -> int:
-        between = self._view.between
-        self._view.between = lambda base, end: between(base, end)[:-1]
+        between = self._log.view.between
+        self._log.view.between = lambda base, end: between(base, end)[:-1]
         try:
             return free(self, acks)
         finally:
-            del self._view.between
+            del self._log.view.between
 
-    _replaced(stack, Spool, "free", early)
+    _replaced(stack, SpoolRoom, "free", early)
 
 
 #: By the names of the specification; None where what they concern is not simulated.

@@ -11,7 +11,7 @@ from random import Random
 
 import structlog
 
-from gapless.agent.spool import SpoolSettings
+from gapless.agent.spool_settings import SpoolSettings
 from gapless.testing.agent_host import AgentHost
 from gapless.testing.clock import START_US
 from gapless.testing.oracle import Violation

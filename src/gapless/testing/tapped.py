@@ -20,10 +20,10 @@ class TappedSpool(Spool):
         super().__init__(*arguments, **options)
         self._told: list[Sequence[bytes]] = []
 
-    def _add(self, batch: Batch, payload: Buffer) -> None:
+    def add(self, batch: Batch, payload: Buffer) -> None:
         # First: what the disk refuses may be on it all the same, and count after a crash.
         lines = self.truth.batch_added(batch.header, bytes(payload)) if self.truth is not None else []
-        super()._add(batch, payload)
+        super().add(batch, payload)
         self._told.append(lines)
 
     def _take_back(self) -> None:
