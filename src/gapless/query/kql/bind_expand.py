@@ -10,7 +10,7 @@ from gapless.query.kql.bind_scalar import bind
 from gapless.query.kql.context import Scope
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError
-from gapless.query.kql.functions.dynamics import entries
+from gapless.query.kql.json_sql import entries
 from gapless.query.kql.names import free_name, implied_name
 from gapless.query.kql.relation import (
     DYNAMIC,

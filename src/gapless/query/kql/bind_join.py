@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gapless.query.kql import tree
-from gapless.query.kql.aggregates import AggregateCall
+from gapless.query.kql.aggregates.call import AggregateCall
 from gapless.query.kql.bind_operators import compute
 from gapless.query.kql.bind_scalar import bind
 from gapless.query.kql.context import Scope
-from gapless.query.kql.conversions import as_type, certain_text, ticks
+from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError
+from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.logic import logical
 from gapless.query.kql.names import free_name
 from gapless.query.kql.relation import (

@@ -8,8 +8,8 @@ from dataclasses import replace
 from gapless.query.kql import tree
 from gapless.query.kql.bind_scalar import bind, bind_constant, bind_predicate
 from gapless.query.kql.context import Scope
-from gapless.query.kql.conversions import certain_text
 from gapless.query.kql.errors import KqlError, suggestion, unsupported
+from gapless.query.kql.forms import certain_text
 from gapless.query.kql.names import free_name, implied_name
 from gapless.query.kql.relation import (
     BOOL,

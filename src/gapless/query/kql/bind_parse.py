@@ -7,10 +7,10 @@ import re
 from gapless.query.kql import tree
 from gapless.query.kql.bind_operators import compute
 from gapless.query.kql.bind_scalar import bind
-from gapless.query.kql.comparisons import checked_regex, re2_literal
 from gapless.query.kql.context import Scope
-from gapless.query.kql.conversions import as_type, certain_text, to_string
+from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError, unsupported
+from gapless.query.kql.forms import certain_text
 from gapless.query.kql.relation import (
     BOOL,
     STRING,
@@ -26,6 +26,8 @@ from gapless.query.kql.relation import (
 )
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular
+from gapless.query.kql.text_tests import checked_regex, re2_literal
+from gapless.query.kql.to_text import to_string
 
 _STRUCT = Type("struct")
 _NUMBERS = {"int": r"[+-]?\d+", "long": r"[+-]?\d+", "real": r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from gapless.query.kql import tree
-from gapless.query.kql.aggregates import AGGREGATES, aggregate
+from gapless.query.kql.aggregates.registry import AGGREGATES, aggregate
 from gapless.query.kql.calls import Call, invoke
-from gapless.query.kql.comparisons import compare, contains_any, is_between, is_in, is_in_rows
+from gapless.query.kql.comparisons import compare
 from gapless.query.kql.context import FunctionLet, Scope
-from gapless.query.kql.conversions import Path, as_type, to_string
+from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError, suggestion, unsupported
 from gapless.query.kql.functions.registry import FUNCTIONS
 from gapless.query.kql.logic import logical
+from gapless.query.kql.membership import contains_any, is_between, is_in, is_in_rows
 from gapless.query.kql.numbers import arithmetic, negated
 from gapless.query.kql.relation import (
     BOOL,
@@ -27,6 +28,7 @@ from gapless.query.kql.relation import (
 )
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular
+from gapless.query.kql.to_text import Path, to_string
 from gapless.query.kql.windows import WINDOWS, window
 
 _COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))

@@ -10,8 +10,9 @@ from gapless.query.kql.bind_scalar import bind
 from gapless.query.kql.bind_summarize import group_keys, grouped
 from gapless.query.kql.calls import Call, invoke
 from gapless.query.kql.context import Aggregates, Scope
-from gapless.query.kql.conversions import DATETIME_TEXT, ticks, to_dynamic
+from gapless.query.kql.conversions import to_dynamic
 from gapless.query.kql.errors import KqlError, unsupported
+from gapless.query.kql.forms import ticks
 from gapless.query.kql.functions.registry import FUNCTIONS
 from gapless.query.kql.logic import in_form
 from gapless.query.kql.names import free_name, implied_name
@@ -33,6 +34,7 @@ from gapless.query.kql.relation import (
 )
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular
+from gapless.query.kql.to_text import DATETIME_TEXT
 
 #: How many points a series may have.
 POINTS_MAX = 1_000_000

@@ -6,8 +6,9 @@ from gapless.model.tables import SYSTEM_COLUMNS, TableSchema
 from gapless.query.kql import tree
 from gapless.query.kql.bind_scalar import bind, bind_constant
 from gapless.query.kql.context import Context, Scope
-from gapless.query.kql.conversions import as_type, certain_text, ticks, to_timespan
+from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError, unsupported
+from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.logic import in_form
 from gapless.query.kql.names import free_name, implied_name
 from gapless.query.kql.relation import (
@@ -33,6 +34,7 @@ from gapless.query.kql.relation import (
 )
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular
+from gapless.query.kql.to_time import to_timespan
 
 #: How many values range may give.
 RANGE_MAX = 10_000_000

@@ -6,24 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gapless.query.kql import tree
-from gapless.query.kql.aggregates import AGGREGATES, AggregateCall
+from gapless.query.kql.aggregates.call import AggregateCall
+from gapless.query.kql.aggregates.registry import AGGREGATES
 from gapless.query.kql.bind_operators import compute, numbered
 from gapless.query.kql.bind_scalar import bind, bind_constant
 from gapless.query.kql.context import Aggregates, Scope
-from gapless.query.kql.conversions import certain_text
 from gapless.query.kql.errors import KqlError, unsupported
+from gapless.query.kql.forms import certain_text
 from gapless.query.kql.names import free_name, implied_name
-from gapless.query.kql.relation import (
-    LONG,
-    Aggregate,
-    Column,
-    Field,
-    Order,
-    Ref,
-    Rows,
-    Scalar,
-    Struct,
-)
+from gapless.query.kql.relation import LONG, Aggregate, Column, Field, Order, Ref, Rows, Scalar, Struct
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular
 

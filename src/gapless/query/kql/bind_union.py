@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from gapless.query.kql import tree
 from gapless.query.kql.bind_scalar import bind
-from gapless.query.kql.comparisons import compare, text_test
+from gapless.query.kql.comparisons import compare
 from gapless.query.kql.context import Scope
-from gapless.query.kql.conversions import ticks, to_string
 from gapless.query.kql.errors import KqlError, unsupported
+from gapless.query.kql.forms import ticks
 from gapless.query.kql.logic import logical
 from gapless.query.kql.names import free_name
 from gapless.query.kql.relation import (
@@ -30,6 +30,8 @@ from gapless.query.kql.relation import (
 )
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular
+from gapless.query.kql.text_tests import text_test
+from gapless.query.kql.to_text import to_string
 
 
 def union(node: tree.Union, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:

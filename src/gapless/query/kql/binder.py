@@ -16,7 +16,8 @@ from gapless.query.kql import (
     bind_union,
     tree,
 )
-from gapless.query.kql.aggregates import AGGREGATES, AggregateCall
+from gapless.query.kql.aggregates.call import AggregateCall
+from gapless.query.kql.aggregates.registry import AGGREGATES
 from gapless.query.kql.bind_scalar import bind, bind_constant
 from gapless.query.kql.context import CALLS_MAX, Context, FunctionLet, Let, Scope
 from gapless.query.kql.conversions import as_type

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gapless.query.kql.conversions import as_type, certain_text, ticks
+from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError
+from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.functions.signature import Function, Parameter
 from gapless.query.kql.relation import NUMBERS, REAL, TYPES, Constant, Scalar, Type
 

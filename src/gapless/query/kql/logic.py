@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlglot import exp
 
-from gapless.query.kql.conversions import as_type, certain_text, ticks, to_dynamic
+from gapless.query.kql.conversions import as_type, to_dynamic
 from gapless.query.kql.errors import KqlError
+from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.relation import (
     BOOL,
     DATETIME_US,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from gapless.query.kql import tree
-from gapless.query.kql.aggregates import AGGREGATES
+from gapless.query.kql.aggregates.registry import AGGREGATES
 from gapless.query.kql.lexer import words
 
 #: Functions whose value is named as their first argument.

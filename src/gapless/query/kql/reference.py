@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gapless.query.kql.aggregates import AGGREGATES
+from gapless.query.kql.aggregates.registry import AGGREGATES
 from gapless.query.kql.bind_evaluate import PLUGINS
 from gapless.query.kql.functions.registry import FAMILIES
 from gapless.query.kql.windows import WINDOWS

@@ -10,9 +10,10 @@ from gapless import clock
 from gapless.model.tables import TableSchema
 from gapless.query.kql.binder import Binder
 from gapless.query.kql.context import Context
-from gapless.query.kql.conversions import as_type, certain_text, ticks
+from gapless.query.kql.conversions import as_type
 from gapless.query.kql.emit import Emitter
 from gapless.query.kql.errors import KqlError
+from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.parse import parse
 from gapless.query.kql.prune import Pruned
 from gapless.query.kql.relation import STRING, Scalar

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from gapless.query.kql import tree
 from gapless.query.kql.context import Scope
-from gapless.query.kql.conversions import certain_text
 from gapless.query.kql.errors import KqlError, unsupported
+from gapless.query.kql.forms import certain_text
 from gapless.query.kql.logic import in_form
 from gapless.query.kql.relation import (
     BOOL,

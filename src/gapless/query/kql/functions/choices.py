@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gapless.query.kql.calls import Call
-from gapless.query.kql.conversions import (
-    as_type,
-    to_bool,
-    to_datetime,
-    to_guid,
-    to_int,
-    to_long,
-    to_real,
-    to_string,
-    to_timespan,
-)
+from gapless.query.kql.conversions import as_type, to_guid
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.logic import dynamic_or_common, unified
 from gapless.query.kql.relation import BOOL, LONG, REAL, STRING, Constant, Scalar, Type
 from gapless.query.kql.sql import apply
+from gapless.query.kql.to_number import to_bool, to_int, to_long, to_real
+from gapless.query.kql.to_text import to_string
+from gapless.query.kql.to_time import to_datetime, to_timespan
 
 FAMILY = Family("Choices and conversions")
 

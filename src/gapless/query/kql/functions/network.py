@@ -6,13 +6,12 @@ import re
 from collections.abc import Sequence
 
 from gapless.query.kql.calls import Call
-from gapless.query.kql.conversions import to_string
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.relation import BOOL, DYNAMIC, LONG, STRING, Constant, Scalar
 from gapless.query.kql.sql import apply
+from gapless.query.kql.to_text import to_string
 
 FAMILY = Family("Addresses")
-
 _OCTET = r"(?:25[0-5]|2[0-4]\d|[01]?\d?\d)"
 #: An address, and the length of its prefix, if it has one.
 _ADDRESS = rf"^\s*({_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET})(?:/(\d{{1,2}}))?\s*$"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gapless.query.kql.calls import Call
-from gapless.query.kql.conversions import as_type, ticks
+from gapless.query.kql.conversions import as_type
+from gapless.query.kql.forms import ticks
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.relation import DATETIME, DYNAMIC, LONG, REAL, STRING, TIMESPAN, Constant, Scalar
 from gapless.query.kql.sql import apply

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from gapless.query.kql.functions import choices, dynamics, network, numbers, series, text, times
+from gapless.query.kql.functions import (
+    arrays,
+    bags,
+    calendar_units,
+    choices,
+    dynamics,
+    empty,
+    encodings,
+    network,
+    numbers,
+    regexes,
+    series,
+    sets,
+    text,
+    time_formats,
+    times,
+)
 from gapless.query.kql.functions.signature import Function
 
 #: The families, as the documentation lists them.
 FAMILIES = (
     choices.FAMILY,
+    empty.FAMILY,
     text.FAMILY,
+    regexes.FAMILY,
+    encodings.FAMILY,
     numbers.FAMILY,
     times.FAMILY,
+    calendar_units.FAMILY,
+    time_formats.FAMILY,
     dynamics.FAMILY,
+    arrays.FAMILY,
+    sets.FAMILY,
+    bags.FAMILY,
     network.FAMILY,
     series.FAMILY,
 )

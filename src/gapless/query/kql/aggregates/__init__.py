@@ -1,0 +1,1 @@
+"""The aggregates of KQL, one module a family. ``registry`` has them all by name."""

@@ -1,0 +1,135 @@
+"""Aggregates that collect: arrays and bags of values."""
+
+from __future__ import annotations
+
+from gapless.query.kql.aggregates.call import AggregateCall, AggregateFamily
+from gapless.query.kql.conversions import as_type, to_dynamic
+from gapless.query.kql.forms import certain_text
+from gapless.query.kql.json_sql import bag_text, entries, items
+from gapless.query.kql.relation import DYNAMIC, Constant, Scalar, Type
+from gapless.query.kql.sql import apply
+
+FAMILY = AggregateFamily()
+_LIST_MAX = 1_048_576
+_LIST = Type("list")
+
+
+def _json_item(value: Scalar, call: AggregateCall) -> Scalar:
+    """What goes into an array: something that to_json() takes as it is."""
+    kind = value.type.name
+    if kind == "dynamic":
+        return apply("CAST($1 AS JSON)", (value,), DYNAMIC)
+    if kind in ("datetime", "timespan"):
+        return certain_text(as_type(value, Type("string")))
+    if kind == "real":
+        return apply("CAST($1 AS JSON)", (to_dynamic(value),), DYNAMIC)
+    return certain_text(value)
+
+
+def _item_limit(call: AggregateCall) -> int:
+    if len(call.arguments) < 2:
+        return _LIST_MAX
+    limit = call.arguments[1]
+    if not isinstance(limit, Constant) or not isinstance(limit.value, int):
+        raise call.error("needs a number that is known as its limit")
+    return limit.value if limit.value > 0 else _LIST_MAX
+
+
+#: The items of an array, and another value as the only item.
+_SPREAD = (
+    f"CASE WHEN json_type($1) = 'ARRAY' THEN {items('$1')} ELSE [CAST(coalesce($1, 'null') AS JSON)] END"
+)
+
+
+def _json_array(listed: str) -> str:
+    return f"coalesce(CAST(to_json({listed}) AS VARCHAR), '[]')"
+
+
+def _make_list(call: AggregateCall) -> Scalar:
+    item, value = _json_item(call.arguments[0], call), call.arguments[0]
+    limit = _item_limit(call)
+    head = f"list_slice(list($1{{order}}){{where}}, 1, {limit})"
+    if value.type.name == "dynamic":
+        # Arrays give their items; null stays.
+        return call.apply(
+            _json_array(head.replace("list($1", f"flatten(list({_SPREAD}").replace("{where},", "{where}),")),
+            (value,),
+            DYNAMIC,
+            True,
+        )
+    sql = _json_array(head)
+    keep = "$1 IS NOT NULL" if value.type.name != "string" else "TRUE"
+    return call.filtered(keep, sql, (item,), DYNAMIC, True)
+
+
+def _make_list_with_nulls(call: AggregateCall) -> Scalar:
+    value = call.arguments[0]
+    if value.type.name == "dynamic":
+        return call.apply(_json_array(f"flatten(list({_SPREAD}{{order}}){{where}})"), (value,), DYNAMIC, True)
+    item = _json_item(value, call)
+    return call.apply(_json_array("list($1{order}){where}"), (item,), DYNAMIC, True)
+
+
+def _make_set(call: AggregateCall) -> Scalar:
+    value = call.arguments[0]
+    item = _json_item(value, call)
+    limit = _item_limit(call)
+    head = f"list_slice(list(DISTINCT $1 ORDER BY $1){{where}}, 1, {limit})"
+    if value.type.name == "dynamic":
+        # Arrays give their items. JSON has no order of its own: its text has.
+        texts = f"list_transform({_SPREAD}, lambda each: CAST(each AS VARCHAR))"
+        distinct = f"list_sort(list_distinct(flatten(list({texts}){{where}})))"
+        head = f"list_transform(list_slice({distinct}, 1, {limit}), lambda each: CAST(each AS JSON))"
+    elif value.type.name == "real":
+        text = "CAST($1 AS VARCHAR)"
+        head = f"list_transform(list_slice(list(DISTINCT {text} ORDER BY {text}){{where}}, 1, {limit}), "
+        head += "lambda each: CAST(each AS JSON))"
+    sql = f"coalesce(CAST(to_json({head}) AS VARCHAR), '[]')"
+    keep = "$1 IS NOT NULL" if value.type.name != "string" else "TRUE"
+    return call.filtered(keep, sql, (item,), DYNAMIC, False)
+
+
+def _make_bag(call: AggregateCall) -> Scalar:
+    value = call.arguments[0]
+    if value.type.name != "dynamic":
+        raise call.error(f"needs bags, not {value.type.name}: use bag_pack()")
+    item = apply("CAST($1 AS JSON)", (value,), DYNAMIC)
+    return call.filtered(
+        "json_type($1) = 'OBJECT'", "coalesce(list($1{order}){where}, [])", (item,), _LIST, True
+    )
+
+
+def _merged(bags: Scalar) -> Scalar:
+    """One bag of a list of bags; of several values for one name, the first stays."""
+    return apply(bag_text(f"flatten(list_transform($1, lambda bag: {entries('bag')}))"), (bags,), DYNAMIC)
+
+
+FAMILY.add(
+    "make_list(value, limit)",
+    _make_list,
+    "An array of the values that are not null.",
+    aliases=("makelist",),
+    prefix="list",
+    conditional="make_list_if",
+    optional=1,
+)
+FAMILY.add(
+    "make_list_with_nulls(value)", _make_list_with_nulls, "An array of the values, with nulls.", prefix="list"
+)
+FAMILY.add(
+    "make_set(value, limit)",
+    _make_set,
+    "An array of the different values, in ascending order.",
+    aliases=("makeset",),
+    prefix="set",
+    conditional="make_set_if",
+    optional=1,
+)
+FAMILY.add(
+    "make_bag(bag, limit)",
+    _make_bag,
+    "A bag of the members of all bags.",
+    prefix="bag",
+    optional=1,
+    finish=_merged,
+)

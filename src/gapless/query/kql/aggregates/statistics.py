@@ -1,0 +1,143 @@
+"""Aggregates of counts, sums, extremes and spreads."""
+
+from __future__ import annotations
+
+from gapless.query.kql.aggregates.call import AggregateCall, AggregateFamily, BuildAggregate
+from gapless.query.kql.conversions import as_type
+from gapless.query.kql.forms import certain_text, ticks
+from gapless.query.kql.relation import BOOL, LONG, NUMBERS, REAL, Constant, Scalar, Type
+from gapless.query.kql.sql import apply
+
+FAMILY = AggregateFamily()
+
+
+def _number(call: AggregateCall, index: int = 0) -> Scalar:
+    value = call.arguments[index]
+    if value.type.name == "dynamic":
+        return as_type(value, REAL)
+    if value.type.name not in (*NUMBERS, "timespan"):
+        raise call.error(f"needs numbers, not {value.type.name}: use todouble() or tolong()")
+    return value
+
+
+def _count(call: AggregateCall) -> Scalar:
+    return call.apply("count(*){where}", (), LONG)
+
+
+def _sum(call: AggregateCall) -> Scalar:
+    value = _number(call)
+    kind = LONG if value.type.name == "int" else value.type
+    engine = "DOUBLE" if kind.name == "real" else "BIGINT"
+    return call.apply(f"CAST(coalesce(sum($1){{where}}, 0) AS {engine})", (value,), kind)
+
+
+def _avg(call: AggregateCall) -> Scalar:
+    value = call.arguments[0]
+    if value.type.name in ("timespan", "datetime"):
+        # Integers are summed exactly; a double would round ticks.
+        sql = "CAST((sum($1){where}) // nullif(count($1){where}, 0) AS BIGINT)"
+        return call.apply(sql, (ticks(value),), Type(value.type.name))
+    number = _number(call)
+    if number.type.name in ("int", "long"):
+        # Summed in 64 bits, as Kusto does: what does not fit ends the query instead of wrapping around.
+        sql = "CAST(CAST(sum($1){where} AS BIGINT) AS DOUBLE) / nullif(count($1){where}, 0)"
+        return call.apply(f"coalesce({sql}, CAST('nan' AS DOUBLE))", (number,), REAL)
+    return call.apply("coalesce(avg($1){where}, CAST('nan' AS DOUBLE))", (as_type(number, REAL),), REAL)
+
+
+def _spread(function: str) -> BuildAggregate:
+    def build(call: AggregateCall) -> Scalar:
+        value = as_type(_number(call), REAL)
+        return call.apply(f"coalesce({function}($1){{where}}, 0)", (value,), REAL)
+
+    return build
+
+
+def _extreme(function: str) -> BuildAggregate:
+    def build(call: AggregateCall) -> Scalar:
+        value = call.arguments[0]
+        if value.type.name in ("dynamic", "bool"):
+            raise call.error(
+                f"is not supported over {value.type.name}: convert it, with tostring() for example"
+            )
+        if value.type.name == "real":
+            # The engine holds NaN for the greatest number; here it wins over all others.
+            nan = call.apply("coalesce(bool_or(isnan($1)){where}, FALSE)", (value,), BOOL)
+            plain = call.apply(f"{function}($1){{where}}", (value,), REAL)
+            return apply("CASE WHEN $1 THEN CAST('nan' AS DOUBLE) ELSE $2 END", (nan, plain), REAL)
+        if value.type.name == "string":
+            value = certain_text(value)
+            return call.apply(f"coalesce({function}($1){{where}}, '')", (value,), value.type)
+        return call.apply(f"{function}($1){{where}}", (value,), value.type)
+
+    return build
+
+
+def _dcount(call: AggregateCall) -> Scalar:
+    value = certain_text(call.arguments[0])
+    return call.apply("count(DISTINCT $1){where}", (value,), LONG)
+
+
+def _take_any(call: AggregateCall) -> Scalar:
+    value = call.arguments[0]
+    if value.type.name == "string":
+        filled = apply("nullif($1, '')", (value,), value.type)
+        return call.apply("coalesce(any_value($1){where}, '')", (filled,), Type("string"))
+    return call.apply("any_value($1){where}", (value,), value.type)
+
+
+def _percentile(call: AggregateCall) -> Scalar:
+    value, share = call.arguments[0], call.arguments[1]
+    if not isinstance(share, Constant) or not isinstance(share.value, int | float):
+        raise call.error("needs a percentage that is known")
+    if not 0 <= share.value <= 100:
+        raise call.error("needs a percentage from 0 to 100")
+    if value.type.name == "dynamic":
+        value = as_type(value, REAL)
+    if value.type.name not in (*NUMBERS, "timespan", "datetime"):
+        raise call.error(f"is not there for {value.type.name}")
+    kind = LONG if value.type.name == "int" else value.type
+    return call.apply(f"quantile_disc($1, {share.value / 100!r}){{where}}", (value,), kind)
+
+
+def _binary_all(function: str) -> BuildAggregate:
+    def build(call: AggregateCall) -> Scalar:
+        return call.apply(f"{function}($1){{where}}", (as_type(call.arguments[0], LONG),), LONG)
+
+    return build
+
+
+FAMILY.add("count()", _count, "The number of rows.", conditional="countif")
+FAMILY.add("sum(value)", _sum, "The sum; 0 of no values.", conditional="sumif")
+FAMILY.add("avg(value)", _avg, "The average; NaN of no values.", conditional="avgif")
+FAMILY.add("min(value)", _extreme("min"), "The least value.", conditional="minif")
+FAMILY.add("max(value)", _extreme("max"), "The greatest value.", conditional="maxif")
+FAMILY.add(
+    "stdev(value)", _spread("stddev_samp"), "The standard deviation of a sample.", conditional="stdevif"
+)
+FAMILY.add("stdevp(value)", _spread("stddev_pop"), "The standard deviation of all.")
+FAMILY.add("variance(value)", _spread("var_samp"), "The variance of a sample.", conditional="varianceif")
+FAMILY.add("variancep(value)", _spread("var_pop"), "The variance of all.")
+FAMILY.add(
+    "dcount(value, accuracy)",
+    _dcount,
+    "The number of different values, counted exactly.",
+    conditional="dcountif",
+    optional=1,
+)
+FAMILY.add(
+    "count_distinct(value)", _dcount, "The number of different values.", conditional="count_distinctif"
+)
+FAMILY.add(
+    "take_any(value)",
+    _take_any,
+    "A value of some row.",
+    aliases=("any",),
+    prefix="any",
+    conditional="take_anyif",
+)
+FAMILY.functions["anyif"] = FAMILY.functions["take_anyif"]
+FAMILY.add("percentile(value, percentage)", _percentile, "The value that so many percent do not exceed.")
+FAMILY.add("binary_all_and(value)", _binary_all("bit_and"), "Bitwise and of all values.")
+FAMILY.add("binary_all_or(value)", _binary_all("bit_or"), "Bitwise or of all values.")
+FAMILY.add("binary_all_xor(value)", _binary_all("bit_xor"), "Bitwise exclusive or of all values.")

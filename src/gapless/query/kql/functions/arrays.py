@@ -1,0 +1,133 @@
+"""Functions of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gapless.query.kql.calls import Call
+from gapless.query.kql.conversions import to_dynamic
+from gapless.query.kql.functions.signature import Family
+from gapless.query.kql.json_sql import array_text, items
+from gapless.query.kql.relation import DYNAMIC, LONG, REAL, Constant, Scalar
+from gapless.query.kql.sql import apply
+
+FAMILY = Family("Arrays")
+
+
+@FAMILY.function(
+    "array_length(array: dynamic): long", "The number of items; null for what is no array.", ["arraylength"]
+)
+def _array_length(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    sql = "CASE WHEN json_type($1) = 'ARRAY' THEN CAST(json_array_length($1) AS BIGINT) END"
+    return apply(sql, arguments, LONG)
+
+
+@FAMILY.function("pack_array(...values: any): dynamic", "An array of the values.")
+def _pack_array(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    if not arguments:
+        return Constant([], DYNAMIC)
+    values = [to_dynamic(value) for value in arguments]
+    parts = ", ".join(f"coalesce(${index}, 'null')" for index in range(1, len(values) + 1))
+    return apply(f"concat('[', array_to_string([{parts}], ','), ']')", values, DYNAMIC)
+
+
+@FAMILY.function("array_concat(...arrays: dynamic): dynamic", "One array of all items.")
+def _array_concat(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    lists = ", ".join(f"coalesce({items(f'${index}')}, [])" for index in range(1, len(arguments) + 1))
+    return apply(array_text(f"flatten([{lists}])"), arguments, DYNAMIC)
+
+
+@FAMILY.function(
+    "array_slice(array: dynamic, start: long, end: long): dynamic",
+    "The items from start to end, both included.",
+)
+def _array_slice(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    size = f"len({items('$1')})"
+    start = f"CASE WHEN $2 < 0 THEN greatest($2 + {size}, 0) ELSE $2 END + 1"
+    end = f"CASE WHEN $3 < 0 THEN $3 + {size} ELSE $3 END + 1"
+    return apply(array_text(f"list_slice({items('$1')}, {start}, greatest({end}, 0))"), arguments, DYNAMIC)
+
+
+@FAMILY.function("array_reverse(array: dynamic): dynamic", "The items from last to first.")
+def _array_reverse(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    return apply(array_text(f"list_reverse({items('$1')})"), arguments, DYNAMIC)
+
+
+def _sorted(arguments: Sequence[Scalar], direction: str) -> Scalar:
+    # Numbers by their value, texts by their characters. An array of both, or of others, has no order here: no
+    # array is a UUID, so that branch ends the query.
+    texts = "from_json($1, '[\"VARCHAR\"]')"
+    kinds = f"list_distinct(list_transform({items('$1')}, lambda each: json_type(each)))"
+    numeric = f"len(list_filter({kinds}, lambda k: k NOT IN ('UBIGINT', 'BIGINT', 'DOUBLE'))) = 0"
+    textual = f"len(list_filter({kinds}, lambda k: k <> 'VARCHAR')) = 0"
+    pairs = f"list_transform({items('$1')}, lambda each: {{'n': CAST(each AS DOUBLE), 'j': each}})"
+    by_number = f"list_transform(list_sort({pairs}, '{direction}'), lambda each: each.j)"
+    sql = (
+        f"CASE WHEN {numeric} THEN {array_text(by_number)}"
+        f" WHEN {textual} THEN {array_text(f'''list_sort({texts}, '{direction}')''')}"
+        " WHEN json_type($1) = 'ARRAY' THEN CAST(from_json_strict($1, '\"UUID\"') AS VARCHAR) END"
+    )
+    return apply(sql, arguments, DYNAMIC)
+
+
+@FAMILY.function(
+    "array_index_of(array: dynamic, value: any, start?: long): long",
+    "The position, from 0, of a value; -1 if absent.",
+)
+def _array_index_of(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    if len(arguments) > 2:
+        raise call.unsupported("a start")
+    texts = f"list_transform({items('$1')}, lambda each: CAST(each AS VARCHAR))"
+    sql = f"coalesce(list_position({texts}, CAST($2 AS VARCHAR)), 0) - 1"
+    sought = to_dynamic(arguments[1])
+    return apply(
+        f"CASE WHEN json_type($1) = 'ARRAY' THEN CAST({sql} AS BIGINT) END", (arguments[0], sought), LONG
+    )
+
+
+@FAMILY.function("array_sum(array: dynamic): real", "The sum of the numbers; null where an item is none.")
+def _array_sum(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    numbers = f"list_transform({items('$1')}, lambda each: TRY_CAST(CAST(each AS VARCHAR) AS DOUBLE))"
+    proper = f"len(list_filter({numbers}, lambda each: each IS NULL)) = 0"
+    return apply(f"CASE WHEN {proper} THEN list_sum({numbers}) END", arguments, REAL)
+
+
+@FAMILY.function(
+    "array_iff(conditions: dynamic, then: dynamic, otherwise: dynamic): dynamic",
+    "Item by item, one or the other.",
+    ["array_iif"],
+)
+def _array_iff(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    conditions = "from_json($1, '[\"BOOLEAN\"]')"
+    chosen = f"CASE WHEN c THEN ({items('$2')})[i] ELSE ({items('$3')})[i] END"
+    return apply(array_text(f"list_transform({conditions}, lambda c, i: {chosen})"), arguments, DYNAMIC)
+
+
+@FAMILY.function(
+    "zip(...arrays: dynamic): dynamic", "An array of the arrays' first items, of their second, ..."
+)
+def _zip(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    if len(arguments) < 2:
+        raise call.error("needs two arrays at least")
+    places = [items(f"${index}") for index in range(1, len(arguments) + 1)]
+    longest = f"greatest({', '.join(f'len({place})' for place in places)})"
+    row = ", ".join(f"({place})[i]" for place in places)
+    return apply(
+        array_text(f"list_transform(range(1, {longest} + 1), lambda i: [{row}])"), arguments, DYNAMIC
+    )
+
+
+@FAMILY.function("repeat(value: any, count: long): dynamic", "An array of so many times the value.")
+def _repeat(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    repeated = "list_transform(range(0, least($2, 1048576)), lambda i: CAST(coalesce($1, 'null') AS JSON))"
+    return apply(array_text(repeated), (to_dynamic(arguments[0]), arguments[1]), DYNAMIC)
+
+
+@FAMILY.function("array_sort_asc(array: dynamic): dynamic", "The items in ascending order.")
+def _array_sort_asc(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    return _sorted(arguments, "ASC")
+
+
+@FAMILY.function("array_sort_desc(array: dynamic): dynamic", "The items in descending order.")
+def _array_sort_desc(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    return _sorted(arguments, "DESC")

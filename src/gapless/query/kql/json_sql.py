@@ -1,0 +1,32 @@
+"""SQL over JSON text: the items of arrays and the members of bags as lists, and back."""
+
+from __future__ import annotations
+
+
+def items(place: str) -> str:
+    """SQL: an array's items as JSON; NULL for what is no array."""
+    return f"from_json(CASE WHEN json_type({place}) = 'ARRAY' THEN {place} END, '[\"JSON\"]')"
+
+
+def entries(place: str) -> str:
+    """SQL: a bag's members as (k, v)."""
+    key = "replace(replace(key, '~', '~0'), '/', '~1')"
+    return (
+        f"list_transform(json_keys(CASE WHEN json_type({place}) = 'OBJECT' THEN {place} END), "
+        f"lambda key: {{'k': key, 'v': json_extract({place}, concat('/', {key}))}})"
+    )
+
+
+def bag_text(list_of_entries: str) -> str:
+    """SQL: the bag of a list of (k, v); the first of several values for one key."""
+    keys = f"list_transform({list_of_entries}, lambda each: each.k)"
+    first = f"list_filter({list_of_entries}, lambda e, i: i = list_position({keys}, e.k))"
+    texts = (
+        f"list_transform({first}, lambda e: concat(CAST(to_json(e.k) AS VARCHAR), ':', CAST(e.v AS VARCHAR)))"
+    )
+    return f"concat('{{', array_to_string({texts}, ','), '}}')"
+
+
+def array_text(listed: str) -> str:
+    """SQL: the JSON text of a list."""
+    return f"CAST(to_json({listed}) AS VARCHAR)"
