@@ -38,6 +38,7 @@ PARTS = (
     Part("path", figures.path_rows),
     Part("freshness", figures.freshness_rows),
     Part("ledger", figures.ledger_rows),
+    Part("kql", figures.kql_rows),
     Part("peers", figures.peer_rows),
 )
 

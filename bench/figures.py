@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from bench import peers
 from bench.freshness import freshness
 from bench.inputs import INPUTS, JSON, SYSLOG, Input
+from bench.kql_speed import speed_rows
 from bench.ledger import keep
 from bench.report import Row
 from bench.rounds import (
@@ -47,11 +49,14 @@ class Extent(NamedTuple):
     quiet_s: float
     freshness_s: float
     peer_s: float
+    kql_records: int
 
 
 EXTENTS = {
-    "quick": Extent(2, 512_000_000, 2_000_000_000, 1_000_000_000, 100_000_000, 15.0, 20.0, 12.0),
-    "full": Extent(5, 2_000_000_000, 20_000_000_000, 4_000_000_000, 1_000_000_000, 60.0, 120.0, 300.0),
+    "quick": Extent(2, 512_000_000, 2_000_000_000, 1_000_000_000, 100_000_000, 15.0, 20.0, 12.0, 1_000_000),
+    "full": Extent(
+        5, 2_000_000_000, 20_000_000_000, 4_000_000_000, 1_000_000_000, 60.0, 120.0, 300.0, 10_000_000
+    ),
 }
 _MEMORY_FILE_BYTES = 250_000_000
 
@@ -164,6 +169,11 @@ def ledger_rows(extent: Extent, work: str) -> Iterator[Row]:
         value=kept.grown_bytes / streams,
         unit="bytes a stream",
     )
+
+
+def kql_rows(extent: Extent, work: str) -> Iterator[Row]:
+    """KQL and hand-written SQL take turns over the same files."""
+    yield from speed_rows(Path(work), extent.kql_records, extent.rounds)
 
 
 def peer_rows(extent: Extent, work: str) -> Iterator[Row]:

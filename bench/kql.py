@@ -21,6 +21,7 @@ from typing import Any
 
 import duckdb
 
+from gapless import clock
 from gapless.model.errors import GaplessError
 from gapless.model.tables import Column, TableSchema, known_tables
 from gapless.query.engine import execute
@@ -352,11 +353,12 @@ _JSON_TYPES = {"string": "VARCHAR", "int": "INTEGER", "long": "BIGINT", "real": 
 _JSON_TYPES |= {"datetime": "TIMESTAMPTZ", "dynamic": "JSON", "timespan": "VARCHAR", "guid": "VARCHAR"}
 
 
-def generate(directory: Path, records: int) -> dict[str, str]:
-    """Parquet files of the services' tables, one each, of records up to now."""
+def generate(directory: Path, records: int, names: Iterable[str] = known_tables()) -> dict[str, str]:
+    """Parquet files of the services' tables, one each, of a record each second up to now."""
     found = {}
-    start_us = (time.time_ns() // 1000) - records * 1_000_000
-    for name, table in known_tables().items():
+    start_us = clock.now_us() - records * 1_000_000
+    for name in names:
+        table = known_tables()[name]
         lines = directory / f"{name}.ndjson"
         lines.write_bytes(
             b"\n".join(table_lines(name, records=records, seed=1, start_us=start_us, rate_per_s=1.0))
