@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gapless.query.kql import tree
+from gapless.query.kql import operators, tree
 from gapless.query.kql.bind_operators import compute
 from gapless.query.kql.bind_scalar import bind, bind_constant
 from gapless.query.kql.context import Scope
@@ -21,14 +21,14 @@ PLUGINS = {
 }
 
 
-def evaluate(node: tree.Evaluate, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def evaluate(node: operators.Evaluate, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """The rows that a plugin makes."""
     if node.call.name != "bag_unpack":
         raise unsupported(f"plugin {node.call.name}", node.call.at)
     return _bag_unpack(node, rows, scope, tabular)
 
 
-def _bag_unpack(node: tree.Evaluate, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def _bag_unpack(node: operators.Evaluate, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     arguments = node.call.arguments
     if not 1 <= len(arguments) <= 2 or not isinstance(arguments[0].value, tree.Name):
         raise unsupported("this form of bag_unpack", node.call.at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gapless.query.kql import tree
+from gapless.query.kql import operators, tree
 from gapless.query.kql.bind_operators import numbered, row_count
 from gapless.query.kql.bind_scalar import bind
 from gapless.query.kql.context import Scope
@@ -58,7 +58,7 @@ def _listed(value: Scalar, as_array: bool) -> Scalar:
 
 
 def _items(
-    columns: list[tree.Expansion],
+    columns: list[operators.Expansion],
     as_array: bool,
     limit: int | None,
     rows: Rows,
@@ -93,7 +93,7 @@ def _replaced(columns: list[Column], fresh: list[Column]) -> list[Column]:
     return [*result, *names.values()]
 
 
-def mv_expand(node: tree.MvExpand, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def mv_expand(node: operators.MvExpand, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """Each row as many times as its arrays have items, with an item each."""
     limit = row_count(node.limit, scope, tabular) if node.limit is not None else None
     rows = rows.changed()
@@ -116,7 +116,7 @@ def mv_expand(node: tree.MvExpand, rows: Rows, scope: Scope, tabular: Tabular) -
     return replace(rows.changed(Extend(expanded, values), columns), order=order)
 
 
-def mv_apply(node: tree.MvApply, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def mv_apply(node: operators.MvApply, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """For each row, what operators make of the items of its arrays."""
     limit = row_count(node.limit, scope, tabular) if node.limit is not None else None
     rows = rows.changed()

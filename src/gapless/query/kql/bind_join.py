@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gapless.query.kql import tree
+from gapless.query.kql import operators, tree
 from gapless.query.kql.aggregates.call import AggregateCall
 from gapless.query.kql.bind_operators import compute
 from gapless.query.kql.bind_scalar import bind
@@ -42,7 +42,7 @@ _KINDS = {
 }
 
 
-def join(node: tree.Join, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def join(node: operators.Join, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """The rows of two tables that belong together."""
     right = tabular.rows(node.right, scope.over(None)).changed()
     left = rows.changed()
@@ -61,7 +61,7 @@ def join(node: tree.Join, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     return Rows(joined, _columns(node, left, right, pairs), hidden=left.hidden)
 
 
-def _conditions(node: tree.Join) -> list[tree.Expression]:
+def _conditions(node: operators.Join) -> list[tree.Expression]:
     found: list[tree.Expression] = []
     for condition in node.conditions:
         if isinstance(condition, tree.Logical) and condition.operator == "and":
@@ -154,7 +154,7 @@ def _deduplicated(
     return rows, [(Ref(fresh[one.id], one.type), other) for one, other in pairs]
 
 
-def _columns(node: tree.Join, left: Rows, right: Rows, pairs: list[tuple[Ref, Ref]]) -> list[Column]:
+def _columns(node: operators.Join, left: Rows, right: Rows, pairs: list[tuple[Ref, Ref]]) -> list[Column]:
     """The columns of both sides; names of the right that are taken get a number."""
     key_ids = {other.id for _, other in pairs} if node.lookup else set()
     left_may_lack = node.kind in ("rightouter", "fullouter")

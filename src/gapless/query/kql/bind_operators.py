@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from gapless.query.kql import tree
+from gapless.query.kql import operators, tree
 from gapless.query.kql.bind_scalar import bind, bind_constant, bind_predicate
 from gapless.query.kql.context import Scope
 from gapless.query.kql.errors import KqlError, suggestion, unsupported
@@ -36,12 +36,12 @@ def unchanged(node: tree.Operator, rows: Rows, scope: Scope, tabular: Tabular) -
     return rows
 
 
-def named(node: tree.AsName, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def named(node: operators.AsName, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """as: a name for the rows, which union and search show."""
     return replace(rows, name=node.name)
 
 
-def where(node: tree.Where, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def where(node: operators.Where, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """The rows for which a condition is true."""
     rows = rows.changed()
     predicate = bind_predicate(node.predicate, scope.over(rows, windows=True), tabular)
@@ -81,7 +81,7 @@ def _with_column(rows: Rows, name: str, id: int, value: Scalar) -> Rows:
     return rows.changed(columns=columns)
 
 
-def extend(node: tree.Extend, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def extend(node: operators.Extend, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """More columns, or others under the same names. Each expression sees the columns as they were."""
     before = rows.changed()
     found: list[tuple[str, int, Scalar]] = []
@@ -115,7 +115,7 @@ def numbered(taken: list[str]) -> str:
     return f"Column{number}"
 
 
-def serialize(node: tree.Serialize, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def serialize(node: operators.Serialize, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """The rows, in an order that window functions may rely on."""
     rows = rows.changed()
     if not rows.order:
@@ -123,10 +123,10 @@ def serialize(node: tree.Serialize, rows: Rows, scope: Scope, tabular: Tabular) 
         rows.relation = Window(rows.relation, [(id, apply("row_number()", (), LONG))], [], [])
         rows.order = [Order(Ref(id, LONG), False, False)]
     rows.serialized = True
-    return extend(tree.Extend(node.at, node.columns), rows, scope, tabular) if node.columns else rows
+    return extend(operators.Extend(node.at, node.columns), rows, scope, tabular) if node.columns else rows
 
 
-def project(node: tree.Project, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def project(node: operators.Project, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """project and its kin."""
     if node.kind != "project":
         rows = _with_named_hidden(node, rows)
@@ -144,7 +144,7 @@ def project(node: tree.Project, rows: Rows, scope: Scope, tabular: Tabular) -> R
     return _reorder(node, rows)
 
 
-def _with_named_hidden(node: tree.Project, rows: Rows) -> Rows:
+def _with_named_hidden(node: operators.Project, rows: Rows) -> Rows:
     """Hidden columns that are named are hidden no more."""
     named = {item.value.name for item in node.columns if isinstance(item.value, tree.Name)}
     named -= {each.name for each in rows.columns}
@@ -153,7 +153,7 @@ def _with_named_hidden(node: tree.Project, rows: Rows) -> Rows:
     return rows.changed(columns=[*rows.columns, *found], hidden=left) if found else rows
 
 
-def _project(node: tree.Project, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def _project(node: operators.Project, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     before = rows.changed()
     columns: list[Column] = []
     for item in node.columns:
@@ -169,7 +169,7 @@ def _project(node: tree.Project, rows: Rows, scope: Scope, tabular: Tabular) -> 
     return before.changed(columns=columns, hidden=[])
 
 
-def _rename(node: tree.Project, rows: Rows) -> Rows:
+def _rename(node: operators.Project, rows: Rows) -> Rows:
     names: dict[str, str] = {}
     for item in node.columns:
         if len(item.names) != 1 or not isinstance(item.value, tree.Name):
@@ -200,7 +200,7 @@ def _matching(node: tree.Expression, rows: Rows) -> list[str]:
     return [each.name for each in rows.columns if pattern.fullmatch(each.name)]
 
 
-def _reorder(node: tree.Project, rows: Rows) -> Rows:
+def _reorder(node: operators.Project, rows: Rows) -> Rows:
     first: list[str] = []
     for item, order in zip(node.columns, node.orders, strict=True):
         names = [name for name in _matching(item.value, rows) if name not in first]
@@ -213,7 +213,7 @@ def _reorder(node: tree.Project, rows: Rows) -> Rows:
 
 
 def order_keys(
-    keys: list[tree.OrderKey], rows: Rows, scope: Scope, tabular: Tabular
+    keys: list[operators.OrderKey], rows: Rows, scope: Scope, tabular: Tabular
 ) -> tuple[Rows, list[Order]]:
     """``rows`` with the columns to order by, and the order."""
     rows = rows.changed()
@@ -235,19 +235,19 @@ def order_keys(
     return rows, found
 
 
-def sort(node: tree.Sort, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def sort(node: operators.Sort, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """The rows in an order; those that it does not tell apart stay as they were."""
     sorted_rows, keys = order_keys(node.keys, rows, scope, tabular)
     return replace(sorted_rows, order=[*keys, *rows.order], serialized=True)
 
 
-def top(node: tree.Top, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def top(node: operators.Top, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """The first rows in an order."""
-    sorted_rows = sort(tree.Sort(node.at, node.keys), rows, scope, tabular)
+    sorted_rows = sort(operators.Sort(node.at, node.keys), rows, scope, tabular)
     return _limited(sorted_rows, row_count(node.rows, scope, tabular))
 
 
-def take(node: tree.Take, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def take(node: operators.Take, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """Some rows: the first, if they have an order."""
     return _limited(rows, row_count(node.rows, scope, tabular))
 
@@ -277,7 +277,7 @@ _STORED_AS = {
 }
 
 
-def getschema(node: tree.GetSchema, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def getschema(node: operators.GetSchema, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """The columns of the rows, as rows."""
     new_id = tabular.context.new_id
     kinds = {"ColumnName": STRING, "ColumnOrdinal": LONG, "DataType": STRING, "ColumnType": STRING}

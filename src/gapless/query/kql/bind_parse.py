@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gapless.query.kql import tree
+from gapless.query.kql import operators
 from gapless.query.kql.bind_operators import compute
 from gapless.query.kql.bind_scalar import bind
 from gapless.query.kql.context import Scope
@@ -33,7 +33,7 @@ _STRUCT = Type("struct")
 _NUMBERS = {"int": r"[+-]?\d+", "long": r"[+-]?\d+", "real": r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"}
 
 
-def parse(node: tree.Parse, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def parse(node: operators.Parse, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """Columns for the parts of a text that stand between known parts."""
     rows = rows.changed()
     value = bind(node.value, scope.over(rows), tabular)
@@ -70,7 +70,7 @@ def _ref(id: int, kind: Type) -> Scalar:
     return Ref(id, kind)
 
 
-def _pattern(node: tree.Parse) -> str:
+def _pattern(node: operators.Parse) -> str:
     """The pattern as a regular expression: columns are its groups."""
     if node.kind not in ("simple", "regex"):
         raise unsupported(f"parse kind={node.kind}", node.at)
@@ -114,7 +114,7 @@ def _matches_nothing(pattern: str) -> bool:
         return True
 
 
-def parse_kv(node: tree.ParseKv, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def parse_kv(node: operators.ParseKv, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """Columns for the values of named keys in a text such as a=1, b=2."""
     unknown = set(node.options) - {"pair_delimiter", "kv_delimiter"}
     if unknown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gapless.query.kql import tree
+from gapless.query.kql import operators, tree
 from gapless.query.kql.bind_operators import compute
 from gapless.query.kql.bind_scalar import bind
 from gapless.query.kql.bind_summarize import group_keys, grouped
@@ -41,7 +41,7 @@ POINTS_MAX = 1_000_000
 _MAP = Type("map")
 
 
-def make_series(node: tree.MakeSeries, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def make_series(node: operators.MakeSeries, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """A row for each group, with arrays of aggregates along the axis."""
     step = bind(node.step, scope.over(None), tabular)
     if node.start is None or node.stop is None:
@@ -71,7 +71,7 @@ def make_series(node: tree.MakeSeries, rows: Rows, scope: Scope, tabular: Tabula
 
 
 def _bound(
-    node: tree.MakeSeries,
+    node: operators.MakeSeries,
     given: tree.Expression | None,
     extreme: str,
     rows: Rows,
@@ -111,7 +111,7 @@ def _count(start: Scalar, stop: Scalar, step: Scalar, inclusive: bool, at: int) 
 
 
 def _collected(
-    node: tree.MakeSeries,
+    node: operators.MakeSeries,
     rows: Rows,
     keys: list[Column],
     index_id: int,

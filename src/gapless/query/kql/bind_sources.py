@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gapless.model.tables import SYSTEM_COLUMNS, TableSchema
-from gapless.query.kql import tree
+from gapless.query.kql import operators, tree
 from gapless.query.kql.bind_scalar import bind, bind_constant
 from gapless.query.kql.context import Context, Scope
 from gapless.query.kql.conversions import as_type
@@ -82,7 +82,7 @@ def scan(table: TableSchema, context: Context) -> Rows:
     return Rows(relation, shown, name=table.name, hidden=hidden)
 
 
-def datatable(node: tree.Datatable, scope: Scope, tabular: Tabular) -> Rows:
+def datatable(node: operators.Datatable, scope: Scope, tabular: Tabular) -> Rows:
     """Rows written in the text."""
     width = len(node.columns)
     if width == 0 or len(node.values) % width:
@@ -135,7 +135,7 @@ def _check_names(columns: list[Column], at: int) -> None:
             raise KqlError(f"the column {name} is there twice", at)
 
 
-def number_range(node: tree.RangeSource, scope: Scope, tabular: Tabular) -> Rows:
+def number_range(node: operators.RangeSource, scope: Scope, tabular: Tabular) -> Rows:
     """Evenly spaced values."""
     start, stop, step = (
         ticks(bind_constant(each, scope, tabular, "a bound of range"))
@@ -157,7 +157,7 @@ def number_range(node: tree.RangeSource, scope: Scope, tabular: Tabular) -> Rows
 
 
 def _sequence(
-    node: tree.RangeSource, start: int, step: int, count: int, kind: Type, tabular: Tabular
+    node: operators.RangeSource, start: int, step: int, count: int, kind: Type, tabular: Tabular
 ) -> Rows:
     if count > RANGE_MAX:
         raise KqlError(f"range gives {count} values, more than {RANGE_MAX}", node.at)
@@ -166,7 +166,7 @@ def _sequence(
     return Rows(Sequence_(id, start, step, count), [found], [Order(found.ref(), step < 0, False)], True)
 
 
-def _real_range(node: tree.RangeSource, bounds: tuple[Constant, ...], tabular: Tabular) -> Rows:
+def _real_range(node: operators.RangeSource, bounds: tuple[Constant, ...], tabular: Tabular) -> Rows:
     if not {each.type.name for each in bounds} <= {"int", "long", "real"}:
         raise KqlError(f"range is not there for {', '.join(each.type.name for each in bounds)}", node.at)
     start, stop, step = (as_type(each, REAL) for each in bounds)
@@ -181,7 +181,7 @@ def _real_range(node: tree.RangeSource, bounds: tuple[Constant, ...], tabular: T
     return rows.changed(Extend(rows.relation, [(id, value)]), [Column(node.name, id, REAL)])
 
 
-def print_row(node: tree.Print, scope: Scope, tabular: Tabular) -> Rows:
+def print_row(node: operators.Print, scope: Scope, tabular: Tabular) -> Rows:
     """One row of the values that are printed."""
     columns: list[Column] = []
     values: list[tuple[int, Scalar]] = []

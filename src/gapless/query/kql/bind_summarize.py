@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gapless.query.kql import tree
+from gapless.query.kql import operators, tree
 from gapless.query.kql.aggregates.call import AggregateCall
 from gapless.query.kql.aggregates.registry import AGGREGATES
 from gapless.query.kql.bind_operators import compute, numbered
@@ -21,7 +21,7 @@ from gapless.query.kql.tabular import Tabular
 _WHOLE_ROW = frozenset({"arg_max", "arg_min", "argmax", "argmin", "take_any", "any"})
 
 
-def count(node: tree.Count, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def count(node: operators.Count, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """One row with the number of rows."""
     id = tabular.context.new_id()
     aggregate = Aggregate(rows.relation, [], [(id, apply("count(*)", (), LONG))])
@@ -61,7 +61,7 @@ def grouped(keys: Sequence[Column], tabular: Tabular) -> tuple[list[tuple[int, S
     return pairs, shown
 
 
-def summarize(node: tree.Summarize, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def summarize(node: operators.Summarize, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """A row for each group, with aggregates of its rows."""
     rows, keys = group_keys(node.keys, rows, scope, tabular)
     if not node.aggregates and not keys:
@@ -229,7 +229,7 @@ def _percentiles(
     return result
 
 
-def distinct(node: tree.Distinct, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def distinct(node: operators.Distinct, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """The different rows."""
     items: list[tree.Named] = []
     for item in node.columns:

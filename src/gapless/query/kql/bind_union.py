@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from gapless.query.kql import tree
+from gapless.query.kql import operators, tree
 from gapless.query.kql.bind_scalar import bind
 from gapless.query.kql.comparisons import compare
 from gapless.query.kql.context import Scope
@@ -34,12 +34,12 @@ from gapless.query.kql.text_tests import text_test
 from gapless.query.kql.to_text import to_string
 
 
-def union(node: tree.Union, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def union(node: operators.Union, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """The rows and those of other tables."""
     return union_of(node, [rows], scope, tabular)
 
 
-def union_of(node: tree.Union, given: list[Rows], scope: Scope, tabular: Tabular) -> Rows:
+def union_of(node: operators.Union, given: list[Rows], scope: Scope, tabular: Tabular) -> Rows:
     """The rows of all tables, of those alone that there are if the union is fuzzy."""
     inputs = list(given)
     for each in node.inputs:
@@ -50,7 +50,7 @@ def union_of(node: tree.Union, given: list[Rows], scope: Scope, tabular: Tabular
     return concatenated(inputs, node.kind == "inner", node.source_column, names, tabular)
 
 
-def _inputs(node: tree.Expression, union: tree.Union, scope: Scope, tabular: Tabular) -> list[Rows]:
+def _inputs(node: tree.Expression, union: operators.Union, scope: Scope, tabular: Tabular) -> list[Rows]:
     if isinstance(node, tree.Wildcard):
         pattern = re.compile(".*".join(map(re.escape, node.pattern.split("*"))))
         names = [name for name in sorted(tabular.context.tables) if pattern.fullmatch(name)]
@@ -129,23 +129,23 @@ def _source(rows: Rows, name: str, kind: str, held: Type) -> Scalar:
 # search -----------------------------------------------------------------------------------------------------
 
 
-def search(node: tree.Search, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+def search(node: operators.Search, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """The rows in which a text occurs."""
     if node.tables:
         raise KqlError("search in (...) stands at the beginning of a query", node.at)
     return _searched(node, [replace(rows, name=rows.name or "search_arg0")], scope, tabular)
 
 
-def search_source(node: tree.Search, scope: Scope, tabular: Tabular) -> Rows:
+def search_source(node: operators.Search, scope: Scope, tabular: Tabular) -> Rows:
     """The rows of tables in which a text occurs; of all tables if none are named."""
-    names = tree.Union(node.at, node.tables or [tree.Wildcard(node.at, "*")], "outer", None, False)
+    names = operators.Union(node.at, node.tables or [tree.Wildcard(node.at, "*")], "outer", None, False)
     inputs = [rows for each in names.inputs for rows in _inputs(each, names, scope, tabular)]
     if not inputs:
         raise KqlError("there is no table to search", node.at)
     return _searched(node, inputs, scope, tabular)
 
 
-def _searched(node: tree.Search, inputs: list[Rows], scope: Scope, tabular: Tabular) -> Rows:
+def _searched(node: operators.Search, inputs: list[Rows], scope: Scope, tabular: Tabular) -> Rows:
     found = []
     for rows in inputs:
         predicate = _predicate(node.predicate, rows, scope, tabular, node.case_sensitive)

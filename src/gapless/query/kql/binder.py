@@ -14,6 +14,7 @@ from gapless.query.kql import (
     bind_sources,
     bind_summarize,
     bind_union,
+    operators,
     tree,
 )
 from gapless.query.kql.aggregates.call import AggregateCall
@@ -36,28 +37,28 @@ from gapless.query.kql.relation import (
 )
 
 _OPERATORS = {
-    tree.Where: bind_operators.where,
-    tree.Extend: bind_operators.extend,
-    tree.Serialize: bind_operators.serialize,
-    tree.Project: bind_operators.project,
-    tree.Sort: bind_operators.sort,
-    tree.Top: bind_operators.top,
-    tree.Take: bind_operators.take,
-    tree.GetSchema: bind_operators.getschema,
-    tree.Render: bind_operators.unchanged,
-    tree.AsName: bind_operators.named,
-    tree.Count: bind_summarize.count,
-    tree.Summarize: bind_summarize.summarize,
-    tree.Distinct: bind_summarize.distinct,
-    tree.Join: bind_join.join,
-    tree.Union: bind_union.union,
-    tree.Search: bind_union.search,
-    tree.MvExpand: bind_expand.mv_expand,
-    tree.MvApply: bind_expand.mv_apply,
-    tree.Parse: bind_parse.parse,
-    tree.ParseKv: bind_parse.parse_kv,
-    tree.MakeSeries: bind_series.make_series,
-    tree.Evaluate: bind_evaluate.evaluate,
+    operators.Where: bind_operators.where,
+    operators.Extend: bind_operators.extend,
+    operators.Serialize: bind_operators.serialize,
+    operators.Project: bind_operators.project,
+    operators.Sort: bind_operators.sort,
+    operators.Top: bind_operators.top,
+    operators.Take: bind_operators.take,
+    operators.GetSchema: bind_operators.getschema,
+    operators.Render: bind_operators.unchanged,
+    operators.AsName: bind_operators.named,
+    operators.Count: bind_summarize.count,
+    operators.Summarize: bind_summarize.summarize,
+    operators.Distinct: bind_summarize.distinct,
+    operators.Join: bind_join.join,
+    operators.Union: bind_union.union,
+    operators.Search: bind_union.search,
+    operators.MvExpand: bind_expand.mv_expand,
+    operators.MvApply: bind_expand.mv_apply,
+    operators.Parse: bind_parse.parse,
+    operators.ParseKv: bind_parse.parse_kv,
+    operators.MakeSeries: bind_series.make_series,
+    operators.Evaluate: bind_evaluate.evaluate,
 }
 
 
@@ -94,9 +95,9 @@ class Binder:
     def is_tabular(self, node: tree.Expression, scope: Scope) -> bool:
         """Whether ``node`` gives a table."""
         match node:
-            case tree.Pipeline() | tree.Datatable() | tree.RangeSource() | tree.Print():
+            case tree.Pipeline() | operators.Datatable() | operators.RangeSource() | operators.Print():
                 return True
-            case tree.UnionSource() | tree.SearchSource():
+            case operators.UnionSource() | operators.SearchSource():
                 return True
             case tree.Name(name=name):
                 if scope.rows is not None and scope.rows.find(name) is not None:
@@ -136,17 +137,17 @@ class Binder:
     def rows(self, node: tree.Expression, scope: Scope) -> Rows:
         """The table that ``node`` gives."""
         match node:
-            case tree.Pipeline(source=source, operators=operators):
-                return self.piped(self.rows(source, scope), operators, scope)
-            case tree.Datatable():
+            case tree.Pipeline(source=source, operators=steps):
+                return self.piped(self.rows(source, scope), steps, scope)
+            case operators.Datatable():
                 return bind_sources.datatable(node, scope, self)
-            case tree.RangeSource():
+            case operators.RangeSource():
                 return bind_sources.number_range(node, scope, self)
-            case tree.Print():
+            case operators.Print():
                 return bind_sources.print_row(node, scope, self)
-            case tree.UnionSource(union=union):
+            case operators.UnionSource(union=union):
                 return bind_union.union_of(union, [], scope, self)
-            case tree.SearchSource(search=search):
+            case operators.SearchSource(search=search):
                 return bind_union.search_source(search, scope, self)
             case tree.Name(name=name):
                 return self._named(name, node.at, scope)
@@ -154,10 +155,10 @@ class Binder:
                 return self._called(node, scope)
         raise KqlError("a table is needed here: a table's name, or a query in parentheses", node.at)
 
-    def piped(self, rows: Rows, operators: list[tree.Operator], scope: Scope) -> Rows:
-        """``rows`` after the operators."""
-        for operator in operators:
-            if isinstance(operator, tree.Invoke):
+    def piped(self, rows: Rows, steps: list[tree.Operator], scope: Scope) -> Rows:
+        """``rows`` after the operators ``steps``."""
+        for operator in steps:
+            if isinstance(operator, operators.Invoke):
                 rows = self._invoked(operator, rows, scope)
             else:
                 rows = _OPERATORS[type(operator)](operator, rows, scope, self)  # type: ignore[operator]
@@ -199,7 +200,7 @@ class Binder:
             f"function {node.name}",
         )
 
-    def _invoked(self, operator: tree.Invoke, rows: Rows, scope: Scope) -> Rows:
+    def _invoked(self, operator: operators.Invoke, rows: Rows, scope: Scope) -> Rows:
         call = operator.call
         let = scope.names.get(call.name)
         if not isinstance(let, FunctionLet):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gapless.query.kql import tree
+from gapless.query.kql import operators, parse_tables, tree
 from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.parse_operators import OperatorParser
 
@@ -112,12 +112,12 @@ class _Parser(OperatorParser):
     def pipeline(self) -> tree.Expression:
         self.enter()
         source = self._source()
-        operators: list[tree.Operator] = []
+        steps: list[tree.Operator] = []
         at = self.at
         while self.take_mark("|"):
-            operators.append(self.operator())
+            steps.append(self.operator())
         self.leave()
-        return tree.Pipeline(at, source, operators) if operators else source
+        return tree.Pipeline(at, source, steps) if steps else source
 
     def _source(self) -> tree.Expression:
         token, following = self.token, self.peek()
@@ -135,13 +135,13 @@ class _Parser(OperatorParser):
             return self.expression()
         if token.value == "print":
             self.take()
-            return tree.Print(token.start, self.named_list())
+            return operators.Print(token.start, self.named_list())
         if token.value == "union" and following.value != "-":
             self.take()
-            return tree.UnionSource(token.start, self.union(token.start))
+            return operators.UnionSource(token.start, parse_tables.union(self, token.start))
         if token.value == "search":
             self.take()
-            return tree.SearchSource(token.start, self.search(token.start))
+            return operators.SearchSource(token.start, parse_tables.search(self, token.start))
         if token.value == "find":
             raise unsupported("operator find", token.start, "use search or union")
         return self.expression()
@@ -156,7 +156,7 @@ class _Parser(OperatorParser):
             if not self.take_mark(","):
                 break
         self.expect("]")
-        return tree.Datatable(at, columns, values)
+        return operators.Datatable(at, columns, values)
 
     def _range(self) -> tree.Expression:
         at = self.take().start
@@ -166,4 +166,4 @@ class _Parser(OperatorParser):
         self.expect_word("to")
         stop = self.expression()
         self.expect_word("step")
-        return tree.RangeSource(at, name, start, stop, self.expression())
+        return operators.RangeSource(at, name, start, stop, self.expression())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gapless.query.kql import tree
-from gapless.query.kql.cursor import CHAIN_MAX, Cursor
+from gapless.query.kql.cursor import CHAIN_MAX
 from gapless.query.kql.errors import KqlError
 from gapless.query.kql.lexer import words
-from gapless.query.kql.values import LONG_MAX, parse_datetime, parse_timespan
+from gapless.query.kql.parse_literals import LiteralParser
+from gapless.query.kql.values import LONG_MAX
 
 _COMPARISON = 3
 _BINARY = {
@@ -31,26 +30,9 @@ _NEGATABLE = _WORD_OPERATORS - {"like", "notlike"} | {"between", "in", "in~"}
 #: Older spellings of operators.
 _OLDER = {"containscs": "contains_cs", "startswithcs": "startswith_cs", "notcontains": "!contains"}
 _OLDER |= {"notcontainscs": "!contains_cs", "<>": "!="}
-_TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_TYPE_NAMES = {
-    "bool": "bool",
-    "boolean": "bool",
-    "int": "int",
-    "long": "long",
-    "real": "real",
-    "double": "real",
-    "decimal": "decimal",
-    "datetime": "datetime",
-    "date": "datetime",
-    "timespan": "timespan",
-    "time": "timespan",
-    "string": "string",
-    "guid": "guid",
-    "dynamic": "dynamic",
-}
 
 
-class ExpressionParser(Cursor):
+class ExpressionParser(LiteralParser):
     """Reads expressions. Pipelines in parentheses are read by the class that knows tabular operators."""
 
     def pipeline(self) -> tree.Expression:
@@ -145,7 +127,7 @@ class ExpressionParser(Cursor):
             operand = self._unary()
             self.leave()
             return operand
-        return self.postfix(self._primary())
+        return self.postfix(self.primary())
 
     def postfix(self, value: tree.Expression) -> tree.Expression:
         """``value`` with the members and indexes that follow it."""
@@ -169,44 +151,24 @@ class ExpressionParser(Cursor):
                 self.expect("]")
         return value
 
-    def _primary(self) -> tree.Expression:
+    def primary(self) -> tree.Expression:
+        """An expression without operators around it: a literal, a name, a call, what parentheses hold."""
+        literal = self.literal()
+        if literal is not None:
+            return literal
         token = self.token
-        at = token.start
-        if token.kind == "string":
-            return self._string()
-        if token.kind == "long":
-            self.take()
-            if int(token.value) > LONG_MAX:
-                raise KqlError(f"{token.value} does not fit into 64 bits: use real()", at)
-            return tree.Literal(at, "long", int(token.value))
-        if token.kind == "real":
-            self.take()
-            return tree.Literal(at, "real", float(token.value))
-        if token.kind == "span":
-            self.take()
-            return tree.Literal(at, "timespan", _valid(parse_timespan(token.value), token.value, at))
-        if token.kind == "typed":
-            self.take()
-            return typed_literal(token.type, token.value, at)
-        if token.kind == "mark" and token.value == "(":
+        if self.is_mark("("):
             return self._parenthesized()
-        if token.kind == "mark" and token.value == "[" and self.peek().kind == "string":
-            return tree.Name(at, self.name())
-        if token.kind == "mark" and token.value == "*":
-            self.take()
-            return tree.Wildcard(at, "*")
+        if self.is_mark("[") and self.peek().kind == "string":
+            return tree.Name(token.start, self.name())
+        if self.take_mark("*"):
+            return tree.Wildcard(token.start, "*")
         if token.kind == "name":
-            return self._name_or_call()
+            self.take()
+            if self.is_mark("(") and not self.token.blank:
+                return tree.Call(token.start, token.value, self.arguments())
+            return tree.Name(token.start, token.value)
         raise self.surprise("a value")
-
-    def _string(self) -> tree.Expression:
-        at, parts = self.at, [self.take().value]
-        while self.token.kind == "string" and not self.token.blank:
-            parts.append(self.take().value)
-        text = "".join(parts)
-        if "\0" in text:
-            raise KqlError("the string holds a NUL character: remove it", at)
-        return tree.Literal(at, "string", text)
 
     def _parenthesized(self) -> tree.Expression:
         self.enter()
@@ -215,27 +177,6 @@ class ExpressionParser(Cursor):
         self.expect(")")
         self.leave()
         return inner
-
-    def _name_or_call(self) -> tree.Expression:
-        at, name = self.at, self.token.value
-        if name in _TRUTHS and self.peek().value != "(":
-            self.take()
-            return tree.Literal(at, "bool", _TRUTHS[name])
-        if name == "null":
-            raise KqlError("null needs a type: write int(null), dynamic(null), ...", at)
-        following = self.peek()
-        if name == "dynamic" and following.value == "(" and following.kind == "mark":
-            self.take()
-            self.take()
-            value = self.dynamic_value()
-            self.expect(")")
-            return tree.Literal(at, "dynamic", value)
-        if name == "typeof" and following.value == "(":
-            return tree.Literal(at, "type", self.typeof())
-        self.take()
-        if self.is_mark("(") and not self.token.blank:
-            return tree.Call(at, name, self.arguments())
-        return tree.Name(at, name)
 
     def arguments(self) -> list[tree.Argument]:
         """The arguments of a call, in parentheses."""
@@ -251,121 +192,3 @@ class ExpressionParser(Cursor):
                 break
         self.expect(")")
         return found
-
-    def typeof(self) -> str:
-        """The type in typeof(type)."""
-        self.expect_word("typeof")
-        self.expect("(")
-        found = self.type_name()
-        self.expect(")")
-        return found
-
-    def type_name(self) -> str:
-        """The name of a scalar type."""
-        at, name = self.at, self.name()
-        if name not in _TYPE_NAMES:
-            raise KqlError(
-                f"{name} is no type: use one of {', '.join(sorted(set(_TYPE_NAMES.values())))}", at
-            )
-        return _TYPE_NAMES[name]
-
-    def dynamic_value(self) -> Any:
-        """What stands in dynamic(...): JSON, in which datetimes and timespans are texts."""
-        self.enter()
-        token = self.token
-        try:
-            if self.take_mark("["):
-                return self._dynamic_array()
-            if self.take_mark("{"):
-                return self._dynamic_bag()
-            negative = self.take_mark("-")
-            literal = self._primary() if not self.is_word("null") else None
-            if literal is None:
-                self.take()
-                return None
-            if not isinstance(literal, tree.Literal) or literal.type not in (
-                "string",
-                "long",
-                "real",
-                "bool",
-            ):
-                raise KqlError(
-                    "dynamic(...) holds JSON: an array, a bag, text, a number, true, false, null", token.start
-                )
-            return -literal.value if negative else literal.value
-        finally:
-            self.leave()
-
-    def _dynamic_array(self) -> list[Any]:
-        items = []
-        while not self.is_mark("]"):
-            items.append(self.dynamic_value())
-            if not self.take_mark(","):
-                break
-        self.expect("]")
-        return items
-
-    def _dynamic_bag(self) -> dict[str, Any]:
-        bag = {}
-        while not self.is_mark("}"):
-            key = self.take().value if self.token.kind == "string" else self.name()
-            self.expect(":")
-            bag[key] = self.dynamic_value()
-            if not self.take_mark(","):
-                break
-        self.expect("}")
-        return bag
-
-
-def typed_literal(kind: str, text: str, at: int) -> tree.Literal:
-    """The literal ``kind(text)``. Raises KqlError if the text is no value of that type."""
-    if text == "null" or (text == "" and kind != "string"):
-        return tree.Literal(at, kind, None)
-    value: Any
-    if kind == "datetime":
-        if text == "now":
-            raise KqlError("write now() instead of datetime(now)", at)
-        value = parse_datetime(text)
-    elif kind == "timespan":
-        value = parse_timespan(text)
-    elif kind == "bool":
-        value = {"true": True, "false": False, "1": True, "0": False}.get(text.lower())
-    elif kind == "guid":
-        value = _guid(text)
-    elif kind == "decimal":
-        value = text if _is_number(text) else None
-    else:
-        value = _number(kind, text)
-    return tree.Literal(at, kind, _valid(value, text, at))
-
-
-def _valid(value: Any, text: str, at: int) -> Any:
-    if value is None:
-        raise KqlError(f"{text!r} is no value of that type", at)
-    return value
-
-
-def _guid(text: str) -> str | None:
-    digits = text.lower().strip("{}").replace("-", "")
-    if len(digits) != 32 or any(digit not in "0123456789abcdef" for digit in digits):
-        return None
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text
-
-
-def _number(kind: str, text: str) -> int | float | None:
-    if kind == "real":
-        return float(text) if _is_number(text) else None
-    try:
-        number = int(text, 16 if text.lower().lstrip("+-").startswith("0x") else 10)
-    except ValueError:
-        return None
-    bits = 31 if kind == "int" else 63
-    return number if "_" not in text and -(1 << bits) <= number < 1 << bits else None

@@ -22,8 +22,8 @@ class Tabular(Protocol):
         """The table that ``node`` gives."""
         ...
 
-    def piped(self, rows: Rows, operators: list[tree.Operator], scope: Scope) -> Rows:
-        """``rows`` after the operators."""
+    def piped(self, rows: Rows, steps: list[tree.Operator], scope: Scope) -> Rows:
+        """``rows`` after the operators ``steps``."""
         ...
 
     def only_value(self, shared: Shared, at: int) -> Scalar:
