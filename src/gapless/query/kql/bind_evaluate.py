@@ -8,7 +8,13 @@ from gapless.query.kql.bind_scalar import bind, bind_constant
 from gapless.query.kql.context import Scope
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError, unsupported
-from gapless.query.kql.relation import TYPES, Column, Rows
+from gapless.query.kql.relation import (
+    Rows,
+)
+from gapless.query.kql.scalars import (
+    TYPES,
+    Column,
+)
 from gapless.query.kql.tabular import Tabular
 from gapless.query.kql.to_text import Path
 

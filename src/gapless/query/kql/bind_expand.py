@@ -13,17 +13,19 @@ from gapless.query.kql.errors import KqlError
 from gapless.query.kql.json_sql import entries
 from gapless.query.kql.names import free_name, implied_name
 from gapless.query.kql.relation import (
-    DYNAMIC,
-    LONG,
-    TYPES,
-    Column,
     Expand,
     Extend,
     Lateral,
     OneRow,
+    Rows,
+)
+from gapless.query.kql.scalars import (
+    DYNAMIC,
+    LONG,
+    TYPES,
+    Column,
     Order,
     Ref,
-    Rows,
     Scalar,
     Type,
 )

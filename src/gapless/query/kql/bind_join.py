@@ -15,15 +15,17 @@ from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.logic import logical
 from gapless.query.kql.names import free_name
 from gapless.query.kql.relation import (
+    Aggregate,
+    Join,
+    Rows,
+)
+from gapless.query.kql.scalars import (
     BOOL,
     LONG,
     NULLABLE_STRING,
     REAL,
-    Aggregate,
     Column,
-    Join,
     Ref,
-    Rows,
     Scalar,
 )
 from gapless.query.kql.sql import apply

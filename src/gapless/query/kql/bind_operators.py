@@ -12,20 +12,22 @@ from gapless.query.kql.errors import KqlError, suggestion, unsupported
 from gapless.query.kql.forms import certain_text
 from gapless.query.kql.names import free_name, implied_name
 from gapless.query.kql.relation import (
+    Extend,
+    Filter,
+    Limit,
+    Rows,
+    Values,
+    Window,
+)
+from gapless.query.kql.scalars import (
     BOOL,
     LONG,
     STRING,
     Column,
     Constant,
-    Extend,
-    Filter,
-    Limit,
     Order,
     Ref,
-    Rows,
     Scalar,
-    Values,
-    Window,
 )
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular

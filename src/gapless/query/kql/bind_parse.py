@@ -12,15 +12,17 @@ from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.forms import certain_text
 from gapless.query.kql.relation import (
+    Extend,
+    Filter,
+    Rows,
+)
+from gapless.query.kql.scalars import (
     BOOL,
     STRING,
     TYPES,
     Column,
     Constant,
-    Extend,
-    Filter,
     Ref,
-    Rows,
     Scalar,
     Type,
 )

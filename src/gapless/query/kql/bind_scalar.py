@@ -14,15 +14,17 @@ from gapless.query.kql.logic import logical
 from gapless.query.kql.membership import contains_any, is_between, is_in, is_in_rows
 from gapless.query.kql.numbers import arithmetic, negated
 from gapless.query.kql.relation import (
+    Limit,
+    Rows,
+    Shared,
+)
+from gapless.query.kql.scalars import (
     BOOL,
     DYNAMIC,
     STRING,
     TYPES,
     Constant,
-    Limit,
-    Rows,
     Scalar,
-    Shared,
     SubqueryValue,
     Type,
 )

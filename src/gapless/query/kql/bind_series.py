@@ -17,17 +17,19 @@ from gapless.query.kql.functions.registry import FUNCTIONS
 from gapless.query.kql.logic import in_form
 from gapless.query.kql.names import free_name, implied_name
 from gapless.query.kql.relation import (
-    BOOL,
-    DYNAMIC,
-    LONG,
     Aggregate,
-    Column,
-    Constant,
     Extend,
     Filter,
     Reading,
-    Ref,
     Rows,
+)
+from gapless.query.kql.scalars import (
+    BOOL,
+    DYNAMIC,
+    LONG,
+    Column,
+    Constant,
+    Ref,
     Scalar,
     SubqueryValue,
     Type,

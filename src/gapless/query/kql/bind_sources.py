@@ -12,6 +12,14 @@ from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.logic import in_form
 from gapless.query.kql.names import free_name, implied_name
 from gapless.query.kql.relation import (
+    Extend,
+    OneRow,
+    Rows,
+    Scan,
+    Sequence_,
+    Values,
+)
+from gapless.query.kql.scalars import (
     DATETIME_US,
     GUID,
     LONG,
@@ -21,16 +29,10 @@ from gapless.query.kql.relation import (
     TYPES,
     Column,
     Constant,
-    Extend,
-    OneRow,
     Order,
     Ref,
-    Rows,
     Scalar,
-    Scan,
-    Sequence_,
     Type,
-    Values,
 )
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular

@@ -14,7 +14,19 @@ from gapless.query.kql.context import Aggregates, Scope
 from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.forms import certain_text
 from gapless.query.kql.names import free_name, implied_name
-from gapless.query.kql.relation import LONG, Aggregate, Column, Field, Order, Ref, Rows, Scalar, Struct
+from gapless.query.kql.relation import (
+    Aggregate,
+    Rows,
+)
+from gapless.query.kql.scalars import (
+    LONG,
+    Column,
+    Field,
+    Order,
+    Ref,
+    Scalar,
+    Struct,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular
 

@@ -14,17 +14,19 @@ from gapless.query.kql.forms import ticks
 from gapless.query.kql.logic import logical
 from gapless.query.kql.names import free_name
 from gapless.query.kql.relation import (
+    Concat,
+    Extend,
+    Filter,
+    Rows,
+)
+from gapless.query.kql.scalars import (
     BOOL,
     DATETIME,
     DATETIME_US,
     NULLABLE_STRING,
     STRING,
     Column,
-    Concat,
     Constant,
-    Extend,
-    Filter,
-    Rows,
     Scalar,
     Type,
 )

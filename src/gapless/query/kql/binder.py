@@ -24,15 +24,17 @@ from gapless.query.kql.context import CALLS_MAX, Context, FunctionLet, Let, Scop
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError, suggestion
 from gapless.query.kql.relation import (
-    DYNAMIC,
-    TYPES,
     Aggregate,
-    Constant,
     Limit,
     OneRow,
     Rows,
-    Scalar,
     Shared,
+)
+from gapless.query.kql.scalars import (
+    DYNAMIC,
+    TYPES,
+    Constant,
+    Scalar,
     SubqueryValue,
 )
 

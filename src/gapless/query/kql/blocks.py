@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from gapless.query.kql.relation import Apply, Constant, Ref, Scalar, SubqueryValue
+from gapless.query.kql.scalars import (
+    Apply,
+    Constant,
+    Ref,
+    Scalar,
+    SubqueryValue,
+)
 from gapless.query.kql.sql import closed
 
 #: An expression of up to so many parts may be written more than once instead of taking a SELECT of its own.

@@ -9,7 +9,14 @@ from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError
 from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.functions.signature import Function, Parameter
-from gapless.query.kql.relation import NUMBERS, REAL, TYPES, Constant, Scalar, Type
+from gapless.query.kql.scalars import (
+    NUMBERS,
+    REAL,
+    TYPES,
+    Constant,
+    Scalar,
+    Type,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,13 @@ import math
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.forms import certain_text, in_us, ticks
-from gapless.query.kql.relation import BOOL, NUMBERS, STRING, Constant, Scalar
+from gapless.query.kql.scalars import (
+    BOOL,
+    NUMBERS,
+    STRING,
+    Constant,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.text_tests import TEXT_OPERATORS, matches_regex, text_test
 from gapless.query.kql.to_number import to_real

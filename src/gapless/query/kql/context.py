@@ -8,7 +8,16 @@ from dataclasses import dataclass, field, replace
 from gapless.model.tables import TableSchema
 from gapless.query.kql import tree
 from gapless.query.kql.errors import KqlError, unsupported
-from gapless.query.kql.relation import Reading, Ref, Rows, Scalar, Shared, Type
+from gapless.query.kql.relation import (
+    Reading,
+    Rows,
+    Shared,
+)
+from gapless.query.kql.scalars import (
+    Ref,
+    Scalar,
+    Type,
+)
 
 #: How many columns a query may compute in all, counting those of each use of a let.
 COLUMNS_MAX = 20_000

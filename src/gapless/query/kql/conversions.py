@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 
 from gapless.query.kql.forms import certain_text
-from gapless.query.kql.relation import DYNAMIC, GUID, Constant, Scalar, Type
+from gapless.query.kql.scalars import (
+    DYNAMIC,
+    GUID,
+    Constant,
+    Scalar,
+    Type,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.to_number import to_bool, to_int, to_long, to_real
 from gapless.query.kql.to_text import constant_text, to_string

@@ -16,7 +16,6 @@ from gapless.query.kql.prune import Pruned, outputs
 from gapless.query.kql.relation import (
     Aggregate,
     Concat,
-    Constant,
     Expand,
     Extend,
     Filter,
@@ -25,16 +24,19 @@ from gapless.query.kql.relation import (
     Limit,
     OneRow,
     Reading,
-    Ref,
     Relation,
     Rows,
-    Scalar,
     Scan,
     Sequence_,
     Shared,
-    Type,
     Values,
     Window,
+)
+from gapless.query.kql.scalars import (
+    Constant,
+    Ref,
+    Scalar,
+    Type,
 )
 from gapless.query.kql.sql import constant, number
 

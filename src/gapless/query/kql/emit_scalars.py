@@ -9,13 +9,15 @@ from sqlglot import exp
 from gapless.query.kql.blocks import Block, aliased, column_of, name_of, select_of
 from gapless.query.kql.prune import Pruned
 from gapless.query.kql.relation import (
+    Relation,
+    Rows,
+)
+from gapless.query.kql.scalars import (
     Apply,
     Constant,
     Field,
     Order,
     Ref,
-    Relation,
-    Rows,
     Scalar,
     Struct,
     SubqueryContains,

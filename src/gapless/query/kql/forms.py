@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from gapless.query.kql.relation import DATETIME, DATETIME_US, STRING, Constant, Scalar
+from gapless.query.kql.scalars import (
+    DATETIME,
+    DATETIME_US,
+    STRING,
+    Constant,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.values import EPOCH_TICKS, TICKS_PER_DAY
 

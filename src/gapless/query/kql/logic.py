@@ -10,7 +10,7 @@ from sqlglot import exp
 from gapless.query.kql.conversions import as_type, to_dynamic
 from gapless.query.kql.errors import KqlError
 from gapless.query.kql.forms import certain_text, ticks
-from gapless.query.kql.relation import (
+from gapless.query.kql.scalars import (
     BOOL,
     DATETIME_US,
     DYNAMIC,

@@ -12,13 +12,15 @@ from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.logic import logical
 from gapless.query.kql.numbers import arithmetic
 from gapless.query.kql.relation import (
+    Rows,
+)
+from gapless.query.kql.scalars import (
     BOOL,
     DYNAMIC,
     LONG,
     REAL,
     STRING,
     Constant,
-    Rows,
     Scalar,
     SubqueryContains,
 )

@@ -7,7 +7,16 @@ import math
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError
 from gapless.query.kql.forms import ticks
-from gapless.query.kql.relation import DATETIME, LONG, NUMBERS, REAL, TIMESPAN, Constant, Scalar, Type
+from gapless.query.kql.scalars import (
+    DATETIME,
+    LONG,
+    NUMBERS,
+    REAL,
+    TIMESPAN,
+    Constant,
+    Scalar,
+    Type,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.values import LAST_TICKS, wrapped
 

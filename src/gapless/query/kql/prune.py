@@ -10,25 +10,27 @@ from gapless.query.kql.relation import (
     Concat,
     Expand,
     Extend,
-    Field,
     Filter,
     Join,
     Lateral,
     Limit,
     Reading,
-    Ref,
     Relation,
     Rows,
-    Scalar,
     Scan,
     Sequence_,
     Shared,
-    Struct,
-    SubqueryContains,
-    SubqueryValue,
     Values,
     Window,
     scalars_of,
+)
+from gapless.query.kql.scalars import (
+    Field,
+    Ref,
+    Scalar,
+    Struct,
+    SubqueryContains,
+    SubqueryValue,
 )
 
 

@@ -16,7 +16,12 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 
-from gapless.query.kql.relation import Apply, Constant, Scalar, Type
+from gapless.query.kql.scalars import (
+    Apply,
+    Constant,
+    Scalar,
+    Type,
+)
 from gapless.query.kql.values import EPOCH_TICKS, TICKS_PER_US, datetime_text
 
 ENGINE_TYPES = {

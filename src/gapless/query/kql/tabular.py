@@ -6,7 +6,13 @@ from typing import Protocol
 
 from gapless.query.kql import tree
 from gapless.query.kql.context import Context, FunctionLet, Scope
-from gapless.query.kql.relation import Rows, Scalar, Shared
+from gapless.query.kql.relation import (
+    Rows,
+    Shared,
+)
+from gapless.query.kql.scalars import (
+    Scalar,
+)
 
 
 class Tabular(Protocol):

@@ -8,7 +8,12 @@ from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.forms import certain_text
 from gapless.query.kql.lexer import words
 from gapless.query.kql.logic import logical
-from gapless.query.kql.relation import BOOL, STRING, Constant, Scalar
+from gapless.query.kql.scalars import (
+    BOOL,
+    STRING,
+    Constant,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.to_text import to_string
 

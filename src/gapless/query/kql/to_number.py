@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 
 from gapless.query.kql.forms import ticks
-from gapless.query.kql.relation import BOOL, INT, LONG, REAL, Constant, Scalar, Type
+from gapless.query.kql.scalars import (
+    BOOL,
+    INT,
+    LONG,
+    REAL,
+    Constant,
+    Scalar,
+    Type,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.to_text import to_string
 

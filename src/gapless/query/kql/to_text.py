@@ -6,7 +6,14 @@ import math
 from typing import Any
 
 from gapless.query.kql.forms import TIMESTAMP_OF_TICKS
-from gapless.query.kql.relation import DYNAMIC, NULLABLE_STRING, STRING, Apply, Constant, Scalar
+from gapless.query.kql.scalars import (
+    DYNAMIC,
+    NULLABLE_STRING,
+    STRING,
+    Apply,
+    Constant,
+    Scalar,
+)
 from gapless.query.kql.sql import apply, json_text, path_steps, template
 from gapless.query.kql.values import TICKS_PER_DAY, datetime_text, timespan_text
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from gapless.query.kql.relation import DATETIME, TIMESPAN, Constant, Scalar
+from gapless.query.kql.scalars import (
+    DATETIME,
+    TIMESPAN,
+    Constant,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.to_text import to_string
 from gapless.query.kql.values import EPOCH_TICKS, LAST_TICKS, TICKS_PER_DAY, parse_datetime, parse_timespan

@@ -16,7 +16,10 @@ from gapless.query.kql.errors import KqlError
 from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.parse import parse
 from gapless.query.kql.prune import Pruned
-from gapless.query.kql.relation import STRING, Scalar
+from gapless.query.kql.scalars import (
+    STRING,
+    Scalar,
+)
 from gapless.query.kql.values import EPOCH_TICKS, TICKS_PER_US
 from gapless.query.request import ResultColumn, ResultType
 

@@ -11,6 +11,10 @@ from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.forms import certain_text
 from gapless.query.kql.logic import in_form
 from gapless.query.kql.relation import (
+    Rows,
+    Window,
+)
+from gapless.query.kql.scalars import (
     BOOL,
     LONG,
     NULLABLE_STRING,
@@ -18,10 +22,8 @@ from gapless.query.kql.relation import (
     Apply,
     Constant,
     Ref,
-    Rows,
     Scalar,
     Type,
-    Window,
 )
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular

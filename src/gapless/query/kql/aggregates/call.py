@@ -6,7 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gapless.query.kql.errors import KqlError
-from gapless.query.kql.relation import BOOL, Order, Scalar, Type
+from gapless.query.kql.scalars import (
+    BOOL,
+    Order,
+    Scalar,
+    Type,
+)
 from gapless.query.kql.sql import apply
 
 

@@ -6,7 +6,12 @@ from gapless.query.kql.aggregates.call import AggregateCall, AggregateFamily
 from gapless.query.kql.conversions import as_type, to_dynamic
 from gapless.query.kql.forms import certain_text
 from gapless.query.kql.json_sql import bag_text, entries, items
-from gapless.query.kql.relation import DYNAMIC, Constant, Scalar, Type
+from gapless.query.kql.scalars import (
+    DYNAMIC,
+    Constant,
+    Scalar,
+    Type,
+)
 from gapless.query.kql.sql import apply
 
 FAMILY = AggregateFamily()

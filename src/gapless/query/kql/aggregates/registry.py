@@ -9,7 +9,10 @@ from gapless.query.kql.aggregates import lists, statistics
 from gapless.query.kql.aggregates.call import AggregateCall, AggregateFunction
 from gapless.query.kql.context import Scope
 from gapless.query.kql.errors import KqlError
-from gapless.query.kql.relation import Ref, Scalar
+from gapless.query.kql.scalars import (
+    Ref,
+    Scalar,
+)
 from gapless.query.kql.tabular import Tabular
 
 #: Binds an expression; ``bind_scalar.bind``.

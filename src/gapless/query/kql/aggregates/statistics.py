@@ -5,7 +5,15 @@ from __future__ import annotations
 from gapless.query.kql.aggregates.call import AggregateCall, AggregateFamily, BuildAggregate
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.forms import certain_text, ticks
-from gapless.query.kql.relation import BOOL, LONG, NUMBERS, REAL, Constant, Scalar, Type
+from gapless.query.kql.scalars import (
+    BOOL,
+    LONG,
+    NUMBERS,
+    REAL,
+    Constant,
+    Scalar,
+    Type,
+)
 from gapless.query.kql.sql import apply
 
 FAMILY = AggregateFamily()

@@ -8,7 +8,13 @@ from gapless.query.kql.calls import Call
 from gapless.query.kql.conversions import to_dynamic
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.json_sql import array_text, items
-from gapless.query.kql.relation import DYNAMIC, LONG, REAL, Constant, Scalar
+from gapless.query.kql.scalars import (
+    DYNAMIC,
+    LONG,
+    REAL,
+    Constant,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 
 FAMILY = Family("Arrays")

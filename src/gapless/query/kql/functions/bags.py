@@ -9,7 +9,13 @@ from gapless.query.kql.calls import Call
 from gapless.query.kql.conversions import to_dynamic
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.json_sql import array_text, bag_text, entries
-from gapless.query.kql.relation import BOOL, DYNAMIC, STRING, Constant, Scalar
+from gapless.query.kql.scalars import (
+    BOOL,
+    DYNAMIC,
+    STRING,
+    Constant,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 
 FAMILY = Family("Bags")

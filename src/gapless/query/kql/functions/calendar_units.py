@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from gapless.query.kql.calls import Call
 from gapless.query.kql.forms import TICKS_OF_TIMESTAMP, TIMESTAMP_OF_TICKS, WHOLE_DAYS
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.relation import DATETIME, Constant, Scalar
+from gapless.query.kql.scalars import (
+    DATETIME,
+    Constant,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.values import LAST_TICKS, TICKS_PER_DAY
 

@@ -8,7 +8,15 @@ from gapless.query.kql.calls import Call
 from gapless.query.kql.conversions import as_type, to_guid
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.logic import dynamic_or_common, unified
-from gapless.query.kql.relation import BOOL, LONG, REAL, STRING, Constant, Scalar, Type
+from gapless.query.kql.scalars import (
+    BOOL,
+    LONG,
+    REAL,
+    STRING,
+    Constant,
+    Scalar,
+    Type,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.to_number import to_bool, to_int, to_long, to_real
 from gapless.query.kql.to_text import to_string

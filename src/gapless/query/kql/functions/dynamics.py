@@ -10,7 +10,14 @@ from typing import Any
 from gapless.query.kql.calls import Call
 from gapless.query.kql.conversions import as_type, to_dynamic
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.relation import DYNAMIC, STRING, TYPES, Constant, Scalar, Type
+from gapless.query.kql.scalars import (
+    DYNAMIC,
+    STRING,
+    TYPES,
+    Constant,
+    Scalar,
+    Type,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.to_text import to_string
 

@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from gapless.query.kql.calls import Call
 from gapless.query.kql.forms import certain_text
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.relation import BOOL, Constant, Scalar
+from gapless.query.kql.scalars import (
+    BOOL,
+    Constant,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.to_text import to_string
 

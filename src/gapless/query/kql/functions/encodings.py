@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 from gapless.query.kql.calls import Call
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.relation import NULLABLE_STRING, Scalar
+from gapless.query.kql.scalars import (
+    NULLABLE_STRING,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 
 FAMILY = Family("Encodings and hashes")

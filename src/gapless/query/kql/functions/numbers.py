@@ -8,7 +8,16 @@ from gapless.query.kql.calls import Call
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.forms import ticks
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.relation import DATETIME, DYNAMIC, LONG, REAL, STRING, TIMESPAN, Constant, Scalar
+from gapless.query.kql.scalars import (
+    DATETIME,
+    DYNAMIC,
+    LONG,
+    REAL,
+    STRING,
+    TIMESPAN,
+    Constant,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 
 FAMILY = Family("Numbers")

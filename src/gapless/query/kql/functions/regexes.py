@@ -9,7 +9,14 @@ from gapless.query.kql.calls import Call
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.forms import certain_text
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.relation import DYNAMIC, LONG, STRING, TYPES, Constant, Scalar
+from gapless.query.kql.scalars import (
+    DYNAMIC,
+    LONG,
+    STRING,
+    TYPES,
+    Constant,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.text_tests import checked_regex, re2_literal
 from gapless.query.kql.to_text import to_string

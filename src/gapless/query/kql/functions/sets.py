@@ -8,7 +8,12 @@ from gapless.query.kql.calls import Call
 from gapless.query.kql.conversions import to_dynamic
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.json_sql import items
-from gapless.query.kql.relation import BOOL, DYNAMIC, REAL, Scalar
+from gapless.query.kql.scalars import (
+    BOOL,
+    DYNAMIC,
+    REAL,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 
 FAMILY = Family("Sets")

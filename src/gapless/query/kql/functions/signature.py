@@ -7,7 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gapless.query.kql.relation import TYPES, Scalar, Type
+from gapless.query.kql.scalars import (
+    TYPES,
+    Scalar,
+    Type,
+)
 from gapless.query.kql.sql import apply
 
 if TYPE_CHECKING:

@@ -9,7 +9,11 @@ from gapless.query.kql.calls import Call
 from gapless.query.kql.forms import TIMESTAMP_OF_TICKS
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.functions.times import PARTS
-from gapless.query.kql.relation import STRING, Apply, Scalar
+from gapless.query.kql.scalars import (
+    STRING,
+    Apply,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.values import TICKS_PER_DAY, TICKS_PER_SECOND
 

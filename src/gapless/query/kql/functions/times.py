@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from gapless.query.kql.calls import Call
 from gapless.query.kql.forms import TICKS_OF_TIMESTAMP, TIMESTAMP_OF_TICKS, WHOLE_DAYS
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.relation import DATETIME, LONG, REAL, TIMESPAN, Constant, Scalar
+from gapless.query.kql.scalars import (
+    DATETIME,
+    LONG,
+    REAL,
+    TIMESPAN,
+    Constant,
+    Scalar,
+)
 from gapless.query.kql.sql import apply
 from gapless.query.kql.values import EPOCH_TICKS, LAST_TICKS, TICKS_PER_DAY, TICKS_PER_SECOND
 
