@@ -221,13 +221,15 @@ def test_https_with_a_certificate_that_holds_and_one_that_does_not(
     url = f"https://localhost:{server.server_address[1]}"
     body = frames(tmp_path)
 
-    def post(settings: UploadSettings = QUICK) -> Reply:
+    def post(settings: UploadSettings = QUICK, ca_file: str = "") -> Reply:
         transport = HttpTransport(settings)
-        reply = transport.post(url, "secret", body)
+        reply = transport.post(url, "secret", body, ca_file)
         transport.close()
         return reply
 
-    assert post().met == "unreachable"
+    assert post().met == "unreachable" and "gateway.ca_file" in post().error
+    assert post(ca_file=str(certificate)).met == "answers"
+    assert post(ca_file=str(key)).met == "unreachable" and "PEM file" in post(ca_file=str(key)).error
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert post().met == "answers"
     server.plan += [silent, dripping]

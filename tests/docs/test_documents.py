@@ -19,7 +19,7 @@ PAGES = sorted(str(path.relative_to(ROOT)) for path in (*DOCS.glob("*.md"), *DOC
 
 _PACKAGES = "|".join(sorted(path.parent.name for path in (ROOT / "src/gapless").glob("*/__init__.py")))
 _MODULE = re.compile(rf"`(?:gapless\.(\w+(?:\.\w+)*)|((?:{_PACKAGES})\.\w+(?:\.\w+)*))`")
-_FILES = ("toml", "key", "token")  # `agent.toml` is no module
+_FILES = ("toml", "key", "token", "pem")  # `agent.toml` is no module
 _PATH = re.compile(r"`((?:src|tests|docs|bench)/[\w./-]*)`")
 _LINK = re.compile(r"\]\(([^)#:]+\.md)(?:#[^)]*)?\)")
 _COMMAND = re.compile(r"^(?:\$ )?(?:[A-Z_]+=\S+ )*gapless ([a-z](?:(?!  ).)*)", re.MULTILINE)

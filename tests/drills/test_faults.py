@@ -32,12 +32,12 @@ class Line:
         self.begun = threading.Event()
         self.go_on = threading.Event()
 
-    def post(self, url: str, token: str, frames: Sequence[Buffer]) -> Reply:
+    def post(self, url: str, token: str, frames: Sequence[Buffer], ca_file: str = "") -> Reply:
         self.begun.set()
         assert self.go_on.wait(30)
         return Reply(met="answers", status=200)
 
-    def receipt_key(self, url: str) -> Reply:
+    def receipt_key(self, url: str, ca_file: str = "") -> Reply:
         raise NotImplementedError
 
     def close(self) -> None: ...

@@ -181,6 +181,7 @@ class Gateway:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.url = "http://127.0.0.1:1"  # nobody's
         self.process: subprocess.Popen[bytes] | None = None
         self.reader = LogReader(OsDisk(), str(root / "journal"))
         self.keeper = Bookkeeper(str(root / "ledger"), self.reader, FakeLake([]))
@@ -190,7 +191,7 @@ class Gateway:
         port.unlink(missing_ok=True)
         self.process = subprocess.Popen([sys.executable, str(SERVER), str(self.root), str(port)])
         until(port.exists)
-        (self.root / "url").write_text(f"http://127.0.0.1:{port.read_text()}\n")
+        self.url = f"http://127.0.0.1:{port.read_text()}"
 
     def kill(self) -> None:
         if self.process is not None:
@@ -230,13 +231,16 @@ def tell(running: Gateway, *ids: str) -> None:
 def test_findings_wait_for_the_gateway_and_arrive_once_in_order(tmp_path: Path) -> None:
     with gateway(tmp_path) as running:
         tell(running, *(f"told/{n:03}" for n in range(25)))
-        poster = Poster(str(tmp_path), rows_max=10)
+        poster = Poster(str(tmp_path), running.url, rows_max=10)
         assert poster.post_some() == 0, "the ledger has not caught up yet"
         poster.caught_up(float("inf"))
         with pytest.raises(Unavailable):
             poster.post_some()
         assert len(waiting(running)) == 25
+        poster.stop()
         running.start()
+        poster = Poster(str(tmp_path), running.url, rows_max=10)
+        poster.caught_up(float("inf"))
         assert [poster.post_some() for _ in range(4)] == [10, 10, 5, 0]
         assert [finding.id for finding in running.journaled()] == [f"told/{n:03}" for n in range(25)]
         assert waiting(running) == []
@@ -252,7 +256,7 @@ def test_what_the_gateway_took_is_not_posted_again(
     with gateway(tmp_path) as running:
         running.start()
         tell(running, "told/1", "told/2")
-        poster = Poster(str(tmp_path))
+        poster = Poster(str(tmp_path), running.url)
         poster.caught_up(float("inf"))
         request = poster._request
 
@@ -268,7 +272,7 @@ def test_what_the_gateway_took_is_not_posted_again(
             poster.caught_up(0.0)  # a step that began before the failure
             again = poster
         else:
-            again = Poster(str(tmp_path))
+            again = Poster(str(tmp_path), running.url)
         assert again.post_some() == 0, "in doubt"
         drain(running.keeper, START)
         assert waiting(running) == []
@@ -283,7 +287,7 @@ def test_what_the_gateway_never_takes_does_not_stop_the_rest(tmp_path: Path) -> 
         running.start()
         too_long = "x" * (bounds._ID_CHARACTERS_MAX + 1)
         tell(running, "told/1", "told/2", too_long, "told/3")
-        poster = Poster(str(tmp_path))
+        poster = Poster(str(tmp_path), running.url)
         poster.caught_up(float("inf"))
         poster.start()
         until(lambda: waiting(running) == [])
@@ -308,7 +312,7 @@ def test_a_loss_goes_the_same_way_and_comes_back_as_a_finding(tmp_path: Path) ->
         tell(running, "told/1")
         running.keeper._store.commit(running.keeper.ledger, Step(cursors={}, losses=[loss]))
         tell(running, "told/2")
-        poster = Poster(str(tmp_path))
+        poster = Poster(str(tmp_path), running.url)
         poster.caught_up(float("inf"))
         assert [poster.post_some() for _ in range(4)] == [1, 1, 1, 0]
         drain(running.keeper, START)

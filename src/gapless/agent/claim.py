@@ -154,7 +154,7 @@ class _Claiming:
         token = _token(config.gateway.token_file)
         url = self._url(config)
         try:
-            return _exchange(url, token, signed, deadline)
+            return _exchange(url, config.gateway.ca_file, token, signed, deadline)
         except (GaplessError, Unreachable, OSError, ValueError, http.client.HTTPException):
             self._at += 1
             raise
@@ -178,10 +178,10 @@ class _Claiming:
         return Signer(key)
 
 
-def _exchange(url: str, token: str, signed: Signed, deadline: Deadline) -> _Answer:
+def _exchange(url: str, ca_file: str, token: str, signed: Signed, deadline: Deadline) -> _Answer:
     """One statement over a connection of its own: resolved anew, and never one that somebody closed."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    connection = connection_to(url)
+    connection = connection_to(url, ca_file)
     try:
         connection.arm(deadline)
         connection.connect()

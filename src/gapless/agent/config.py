@@ -45,11 +45,14 @@ class GatewaySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     ``token_file``: holds the token; it is read again when it changes.
     ``receipt_key``: the platform's public key in hex, with which receipts must be signed. Without it the
     key that the platform shows at first contact is kept and required from then on.
+    ``ca_file``: an absolute path; only what the CAs in it (PEM) vouch for is trusted at an https URL. It is
+    read again for each connection. Without it the system's CAs are trusted.
     """
 
     urls: tuple[str, ...]
     token_file: str
     receipt_key: str = ""
+    ca_file: str = ""
 
 
 class FileSection(
@@ -213,4 +216,6 @@ def _gateway_faults(gateway: GatewaySection) -> list[str]:
         faults.append("gateway.token_file is empty: name the file that holds the token")
     if gateway.receipt_key and not _KEY.match(gateway.receipt_key):
         faults.append("gateway.receipt_key must be 64 lower-case hex digits")
+    if gateway.ca_file and not Path(gateway.ca_file).is_absolute():
+        faults.append("gateway.ca_file must be an absolute path")
     return faults

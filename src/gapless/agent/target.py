@@ -16,11 +16,13 @@ _TOKEN_BYTES_MAX = 8192
 
 
 class Target(NamedTuple):
-    """``token`` is empty as long as none could be read, ``receipt_key`` as long as none is known."""
+    """``token`` is empty as long as none could be read, ``receipt_key`` as long as none is known, ``ca_file``
+    where the system's CAs are trusted."""
 
     urls: tuple[str, ...]
     token: str
     receipt_key: str
+    ca_file: str = ""
 
 
 class Targets:
@@ -43,7 +45,8 @@ class Targets:
         """The target as of now. The token file is read again when it is another, or was changed."""
         gateway = config.gateway
         self._read_token(gateway.token_file)
-        return Target(gateway.urls, self._token, gateway.receipt_key or self._read_key())
+        key = gateway.receipt_key or self._read_key()
+        return Target(gateway.urls, self._token, key, gateway.ca_file)
 
     def doubt_token(self) -> None:
         """The token was refused: read the file again, even if it looks the same."""

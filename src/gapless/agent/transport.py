@@ -52,10 +52,11 @@ class Transport(Protocol):
     def sent_bytes(self) -> int:
         """Bytes handed to sockets so far. Any thread may look."""
 
-    def post(self, url: str, token: str, frames: Sequence[Buffer]) -> Reply:
-        """``POST /v1/batches``. ``frames`` are sent one after the other."""
+    def post(self, url: str, token: str, frames: Sequence[Buffer], ca_file: str = "") -> Reply:
+        """``POST /v1/batches``. ``frames`` are sent one after the other. For ``ca_file`` see
+        ``tls.client_context``."""
 
-    def receipt_key(self, url: str) -> Reply:
+    def receipt_key(self, url: str, ca_file: str = "") -> Reply:
         """``GET /v1/keys``."""
 
     def close(self) -> None: ...
@@ -83,7 +84,7 @@ class _NotDone(msgspec.Struct):
 
 
 class HttpTransport:
-    """Over HTTP/1.1 or HTTPS (certificates as the system has them; SSL_CERT_FILE names others).
+    """Over HTTP/1.1 or HTTPS.
 
     A connection is used again while it works, and for ``reresolve_s`` at most; then the host's name is
     looked up again.
@@ -92,16 +93,16 @@ class HttpTransport:
     def __init__(self, settings: UploadSettings) -> None:
         self._settings = settings
         self._connection: Connection | None = None
-        self._url = ""
+        self._peer = ("", "")  # its URL, and who vouches for it
         self._sent_bytes = 0
 
     @property
     def sent_bytes(self) -> int:
         return self._sent_bytes
 
-    def post(self, url: str, token: str, frames: Sequence[Buffer]) -> Reply:
+    def post(self, url: str, token: str, frames: Sequence[Buffer], ca_file: str = "") -> Reply:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}
-        reply, data = self._exchange(url, "POST", "/v1/batches", headers, frames)
+        reply, data = self._exchange((url, ca_file), "POST", "/v1/batches", headers, frames)
         if reply.met != "answers":
             return reply
         try:
@@ -109,8 +110,8 @@ class HttpTransport:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return _not_understood(url, reply.status)
 
-    def receipt_key(self, url: str) -> Reply:
-        reply, data = self._exchange(url, "GET", "/v1/keys", {}, ())
+    def receipt_key(self, url: str, ca_file: str = "") -> Reply:
+        reply, data = self._exchange((url, ca_file), "GET", "/v1/keys", {}, ())
         if reply.met != "answers":
             return reply
         try:
@@ -126,11 +127,17 @@ class HttpTransport:
             self._connection = None
 
     def _exchange(
-        self, url: str, method: str, path: str, headers: dict[str, str], frames: Sequence[Buffer]
+        self,
+        peer: tuple[str, str],
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        frames: Sequence[Buffer],
     ) -> tuple[Reply, bytes]:
         deadline = Deadline(self._settings)
+        url, _ = peer
         try:
-            used = self._prepare(url, deadline)
+            used = self._prepare(peer, deadline)
             try:
                 return self._request(url, method, path, headers, frames)
             except ConnectionError:
@@ -138,7 +145,7 @@ class HttpTransport:
                     raise
             # A connection that was idle may have been closed just then: the same batch again is never
             # taken for another, so once more on a fresh one costs nothing.
-            self._connect(url, deadline)
+            self._connect(peer, deadline)
             return self._request(url, method, path, headers, frames)
         except Unreachable as error:
             self.close()
@@ -147,22 +154,22 @@ class HttpTransport:
             self.close()
             return Reply(met="failed", error=f"no answer from {url} ({reason_of(error)})"), b""
 
-    def _prepare(self, url: str, deadline: Deadline) -> bool:
-        """Have a connection to ``url``; whether it was used before."""
+    def _prepare(self, peer: tuple[str, str], deadline: Deadline) -> bool:
+        """Have a connection to ``peer``; whether it was used before."""
         known = self._connection
-        usable = known is not None and known.sock is not None and url == self._url
+        usable = known is not None and known.sock is not None and peer == self._peer
         if known is not None and usable and time.monotonic() - known.since_s < self._settings.reresolve_s:
             known.arm(deadline)
             return True
-        self._connect(url, deadline)
+        self._connect(peer, deadline)
         return False
 
-    def _connect(self, url: str, deadline: Deadline) -> None:
+    def _connect(self, peer: tuple[str, str], deadline: Deadline) -> None:
         self.close()
-        self._connection = connection_to(url)
+        self._connection = connection_to(*peer)
         self._connection.arm(deadline)
         self._connection.connect()
-        self._url = url
+        self._peer = peer
 
     def _request(
         self, url: str, method: str, path: str, headers: dict[str, str], frames: Sequence[Buffer]

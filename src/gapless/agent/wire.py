@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gapless.agent.dispatch import UploadSettings
+from gapless.model.errors import Misconfigured
+from gapless.tls import client_context, tls_failure
 
 #: What may stand in a socket, handed over and not yet arrived: little enough to go through a slow line
 #: while its answer is waited for, else a large request could never end well there.
@@ -70,12 +72,13 @@ class Connection(http.client.HTTPConnection):
     """Connects to the addresses of a name in turn, when it is told to."""
 
     auto_open = 0
-    tls = False
     sock: Any  # a _PlainSocket or a _TlsSocket, or None
     deadline: Deadline
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, ca_file: str | None) -> None:
+        """With TLS if ``ca_file`` is a text; see ``tls.client_context``."""
         super().__init__(host, port)
+        self._ca_file = ca_file
         self.since_s = time.monotonic()
 
     def arm(self, deadline: Deadline) -> None:
@@ -91,11 +94,13 @@ class Connection(http.client.HTTPConnection):
         try:
             self.sock = self._opened(by_s)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.tls:
+            if self._ca_file is not None:
+                context = client_context(self._ca_file)
+                context.sslsocket_class = _TlsSocket
                 self.sock.settimeout(self._left_s(by_s))
-                self.sock = _tls_context().wrap_socket(self.sock, server_hostname=self.host)
+                self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
             self.arm(self.deadline)
-        except (OSError, ValueError) as error:  # ssl: certificates, names that cannot be one
+        except (OSError, ValueError, Misconfigured) as error:  # ssl: certificates, names that cannot be one
             self.close()
             raise Unreachable(reason_of(error)) from error
 
@@ -119,26 +124,17 @@ class Connection(http.client.HTTPConnection):
         return self.deadline.left_s(most_s)
 
 
-class _TlsConnection(Connection):
-    default_port = http.client.HTTPS_PORT
-    tls = True
-
-
-def _tls_context() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.sslsocket_class = _TlsSocket
-    return context
-
-
-def connection_to(url: str) -> Connection:
+def connection_to(url: str, ca_file: str = "") -> Connection:
     """Not connected yet. Raises ValueError for what is no URL."""
     parts = urlsplit(url)
-    kind = _TlsConnection if parts.scheme == "https" else Connection
-    return kind(parts.hostname or "", parts.port or kind.default_port)
+    host, tls = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (http.client.HTTPS_PORT if tls else http.client.HTTP_PORT)
+    return Connection(host, port, ca_file if tls else None)
 
 
 def reason_of(error: Exception) -> str:
     """Why it failed, in words."""
     if isinstance(error, TimeoutError):
         return "it took too long"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    failure = tls_failure(error, "gateway.ca_file")
+    return failure or getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -97,9 +97,10 @@ class _Worker(threading.Thread):
     def _carry_out(self, attempt: Attempt) -> Reply:
         try:
             transport = self._transport_for(attempt.settings)
+            target = attempt.target
             if attempt.batches:
-                return transport.post(attempt.url, attempt.target.token, attempt.frames)
-            return transport.receipt_key(attempt.url)
+                return transport.post(attempt.url, target.token, attempt.frames, target.ca_file)
+            return transport.receipt_key(attempt.url, target.ca_file)
         except Exception as error:  # a defect must not cost a thread, nor go unseen
             return Reply(met="failed", error=f"sending to {attempt.url} failed unexpectedly: {error!r}")
 

@@ -10,7 +10,7 @@ import typer
 
 from gapless.cli.audit_report import report_parts
 from gapless.cli.client import connect
-from gapless.cli.options import DATA_DEFAULT, Data, From, TenantOrAll, To, Token, Url, window_us
+from gapless.cli.options import DATA_DEFAULT, Ca, Data, From, TenantOrAll, To, Token, Url, window_us
 from gapless.cli.output import draw, terminal_columns, write
 from gapless.model.errors import Refused
 from gapless.model.tables import table_schema
@@ -27,6 +27,7 @@ def audit(
     data: Data = DATA_DEFAULT,
     url: Url = None,
     token: Token = None,
+    ca: Ca = None,
 ) -> None:
     """Say for every stream what was claimed, journaled, stored, quarantined, declared lost, pending and
     missing. Exits 0 when the window is complete, 1 when it is incomplete, 2 when that is unknown."""
@@ -35,7 +36,7 @@ def audit(
         table_schema(table)
     asked = {"tenant": tenant, "table": table, "from_us": from_us, "to_us": to_us}
     given = urlencode({name: value for name, value in asked.items() if value is not None})
-    with connect(data, url, token) as client:
+    with connect(data, url, token, ca) as client:
         report = client.get(f"/v1/audit?{given}", dict[str, Any])
     if report.get("verdict") not in EXIT_CODES:
         raise Refused("the answer is no audit: name the --url of a platform of this version")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -12,7 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from gapless.model.errors import Busy, GaplessError, Misconfigured, Refused, Unavailable
-from gapless.platform.layout import admin_token_path, url_path
+from gapless.platform.layout import admin_token_path, ca_path, url_path
+from gapless.tls import client_context, tls_failure
 
 URL_DEFAULT = "http://127.0.0.1:8420"
 _REQUEST_S_MAX = 60.0
@@ -33,12 +35,15 @@ class _NotDone(msgspec.Struct):
 class Client:
     """Requests to the platform at ``url`` with ``token``, one after the other; a context manager.
 
-    ``timeout_s`` bounds each wait for bytes. Raises Misconfigured for what is no URL or no token.
+    ``timeout_s`` bounds each wait for bytes; ``ca_file`` and ``also_ca`` as in ``tls.client_context``.
+    Raises Misconfigured for what is no URL, no token or no CA.
     """
 
-    def __init__(self, url: str, token: str, *, timeout_s: float = _REQUEST_S_MAX) -> None:
+    def __init__(
+        self, url: str, token: str, ca_file: str = "", also_ca: str = "", *, timeout_s: float = _REQUEST_S_MAX
+    ) -> None:
         self._url = url
-        self._connection = _connection(url, timeout_s)
+        self._connection = _connection(url, ca_file, also_ca, timeout_s)
         if not (token.isascii() and token.isprintable() and token):
             raise Misconfigured(["the token holds other characters than a token has: copy it again"])
         self._headers = {"Authorization": f"Bearer {token}"}
@@ -71,6 +76,8 @@ class Client:
             data = response.read(_ANSWER_BYTES_MAX + 1)
             answered = len(data) <= _ANSWER_BYTES_MAX
         except (OSError, http.client.HTTPException, UnicodeError) as error:
+            if failure := tls_failure(error, "--ca"):
+                raise Misconfigured([f"{self._url}: {failure}"]) from error
             raise Unavailable(
                 f"no answer from {self._url} ({_reason(error)}): start it with `gapless up`, or name "
                 "another --url"
@@ -88,11 +95,12 @@ class Client:
             raise Refused(f"what {self._url} answers is not Gapless ({error}): name another --url") from error
 
 
-def connect(data: str, url: str | None, token: str | None) -> Client:
+def connect(data: str, url: str | None, token: str | None, ca_file: str | None) -> Client:
     """A client of the platform that was named, or of the one in the data directory ``data``.
 
-    The token in ``data`` is for the platform there: it goes to no other host. Raises Misconfigured when there
-    is no token to send.
+    Without ``ca_file``, the CA of the platform in ``data`` is good beside the system's. The token in
+    ``data`` is for the platform there: it goes to no other host. Raises Misconfigured when there is no token
+    to send.
     """
     own_url = _stored(url_path(data)) or URL_DEFAULT
     url = url or own_url
@@ -104,7 +112,8 @@ def connect(data: str, url: str | None, token: str | None) -> Client:
         raise Misconfigured(
             [f"no token: give --token or GAPLESS_TOKEN, or --data of a platform here ({data} has none)"]
         )
-    return Client(url, token.strip())
+    own_ca = ca_path(data)
+    return Client(url, token.strip(), ca_file or "", own_ca if os.path.exists(own_ca) else "")
 
 
 def _stored(path: str) -> str | None:
@@ -128,11 +137,14 @@ def _on_this_machine(url: str) -> bool:
         return host == "localhost"
 
 
-def _connection(url: str, timeout_s: float) -> http.client.HTTPConnection:
+def _connection(url: str, ca_file: str, also_ca: str, timeout_s: float) -> http.client.HTTPConnection:
     parts = _parts(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    host = parts.hostname or ""
     try:
-        return kind(parts.hostname or "", parts.port, timeout=timeout_s)
+        if parts.scheme == "http":
+            return http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
+        context = client_context(ca_file, also=also_ca)
+        return http.client.HTTPSConnection(host, parts.port, timeout=timeout_s, context=context)
     except http.client.InvalidURL as error:
         raise _no_url(url) from error
 

@@ -11,7 +11,7 @@ import typer
 
 from gapless import clock
 from gapless.cli.client import connect
-from gapless.cli.options import DATA_DEFAULT, Data, Tenant, Token, Url, group, time_us
+from gapless.cli.options import DATA_DEFAULT, Ca, Data, Tenant, Token, Url, group, time_us
 from gapless.cli.output import say, write
 from gapless.model.claim import Loss
 from gapless.model.errors import Refused
@@ -41,13 +41,14 @@ def declare(
     data: Data = DATA_DEFAULT,
     url: Url = None,
     token: Token = None,
+    ca: Ca = None,
 ) -> None:
     """Declare a gap lost. Records that arrive after all reverse it; the declaration stays visible."""
     first, next_ = _range(range_)
     check_epoch(epoch)
     if not 0 < len(reason.strip()) <= _REASON_CHARACTERS_MAX:
         raise Refused(f"--reason is empty or too long: give 1 to {_REASON_CHARACTERS_MAX} characters")
-    with connect(data, url, token) as client:
+    with connect(data, url, token, ca) as client:
         report = client.get(f"/v1/audit?{urlencode({'tenant': tenant})}", dict[str, Any])
         row = next((r for r in report["streams"] if (r["stream"], r["epoch"]) == (stream, epoch)), None)
         if row is None:

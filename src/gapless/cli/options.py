@@ -43,6 +43,16 @@ Token = Annotated[
     typer.Option("--token", envvar="GAPLESS_TOKEN", help="Who asks. Default: DIR/admin.token."),
 ]
 
+Ca = Annotated[
+    str | None,
+    typer.Option(
+        "--ca",
+        envvar="GAPLESS_CA",
+        metavar="FILE",
+        help="CAs, PEM, that vouch for an https URL. Default: the system's, and DIR/tls/ca.pem.",
+    ),
+]
+
 
 def _named(tenant: str | None) -> str | None:
     return tenant if tenant is None else check_name("tenant", tenant)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gapless.cli.client import connect
-from gapless.cli.options import DATA_DEFAULT, Data, From, Tenant, To, Token, Url, window_us
+from gapless.cli.options import DATA_DEFAULT, Ca, Data, From, Tenant, To, Token, Url, window_us
 from gapless.cli.output import draw, fields, say, terminal_columns, write
 from gapless.platform.completeness import Completeness
 from gapless.platform.queries import QueryAnswer, QueryBody
@@ -32,11 +32,12 @@ def query(
     data: Data = DATA_DEFAULT,
     url: Url = None,
     token: Token = None,
+    ca: Ca = None,
 ) -> None:
     """Ask a tenant's tables; the answer says whether the window it looked at is complete."""
     from_us, to_us = window_us(from_, to)
     asked = QueryBody(tenant=tenant, text=text, language=language, from_us=from_us, to_us=to_us)
-    with connect(data, url, token) as client:
+    with connect(data, url, token, ca) as client:
         answer = client.post("/v1/query", asked, QueryAnswer)
     _print(answer, format_)
     say(_words(answer.completeness, answer.truncated))

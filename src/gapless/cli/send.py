@@ -17,7 +17,7 @@ import typer
 from gapless import clock
 from gapless.cli.batches import Batch, batches
 from gapless.cli.client import Client, connect
-from gapless.cli.options import DATA_DEFAULT, Data, Tenant, Token, Url
+from gapless.cli.options import DATA_DEFAULT, Ca, Data, Tenant, Token, Url
 from gapless.cli.output import say
 from gapless.gateway.answers import Result
 from gapless.gateway.claims import ClaimsAnswer
@@ -46,6 +46,7 @@ def send(
     data: Data = DATA_DEFAULT,
     url: Url = None,
     token: Token = None,
+    ca: Ca = None,
 ) -> None:
     """Send the records of a file; exit 0 only when every one has its receipt.
 
@@ -58,7 +59,7 @@ def send(
     # Each run is an agent of its own: its counter begins at 0, its key is new, and it ends with it.
     agent = f"send-{_name(socket.gethostname())[:80]}-{epoch[:12]}"
     stream = StreamKey(tenant, table, agent, source or _source(file)).check()
-    with connect(data, url, token) as client, _opened(file) as records:
+    with connect(data, url, token, ca) as client, _opened(file) as records:
         sender = _Sender(client, timeout_s)
         opened = EpochOpen(epoch)
         try:

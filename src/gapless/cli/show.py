@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from gapless.cli.client import connect
-from gapless.cli.options import DATA_DEFAULT, Data, Tenant, Token, Url
+from gapless.cli.options import DATA_DEFAULT, Ca, Data, Tenant, Token, Url
 from gapless.cli.output import draw, fields, printable, write
 from gapless.gateway.routes import Keys
 from gapless.model.errors import Corrupt, Refused, Unavailable
@@ -38,10 +38,11 @@ def show(
     data: Data = DATA_DEFAULT,
     url: Url = None,
     token: Token = None,
+    ca: Ca = None,
 ) -> None:
     """Show one record: its bytes, where it is, how it came, and the receipt, which is verified."""
     path = "/v1/records/" + "/".join(quote(part, safe="") for part in _identity(id_))
-    with connect(data, url, token) as client:
+    with connect(data, url, token, ca) as client:
         record = client.get(f"{path}?{urlencode({'tenant': tenant, 'table': table})}", RecordAnswer)
         key = client.get("/v1/keys", Keys).receipt.public_key
     _check(record, key)

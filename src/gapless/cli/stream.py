@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gapless.cli.client import connect
-from gapless.cli.options import DATA_DEFAULT, Data, Token, Url, group
+from gapless.cli.options import DATA_DEFAULT, Ca, Data, Token, Url, group
 from gapless.cli.output import say
 from gapless.model.errors import Refused
 
@@ -26,6 +26,7 @@ def decommission(
     data: Data = DATA_DEFAULT,
     url: Url = None,
     token: Token = None,
+    ca: Ca = None,
 ) -> None:
     """End a stream for good: its silence is no alarm any more, and its books stay.
 
@@ -33,6 +34,6 @@ def decommission(
     """
     if not reason.strip():
         raise Refused("--reason is empty: say why, it stays for ever")
-    with connect(data, url, token) as client:
+    with connect(data, url, token, ca) as client:
         client.post("/v1/decommissions", {"stream": stream, "reason": reason}, dict[str, Any])
     say([f"stream {stream} is decommissioned"])

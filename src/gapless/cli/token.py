@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from gapless.cli.client import connect
-from gapless.cli.options import DATA_DEFAULT, Data, Token, Url, group
+from gapless.cli.options import DATA_DEFAULT, Ca, Data, Token, Url, group
 from gapless.cli.output import write
 
 app = group("Tokens: who may do what.")
@@ -33,9 +33,10 @@ def create(
     data: Data = DATA_DEFAULT,
     url: Url = None,
     token: Token = None,
+    ca: Ca = None,
 ) -> None:
     """Make a token and print it alone; it is never shown again."""
-    with connect(data, url, token) as client:
+    with connect(data, url, token, ca) as client:
         wanted = {"tenant": tenant, "scope": scope, "tables": table or []}
         made = client.post("/v1/tokens", wanted, _NewToken)
     write(f"{made.token}\n".encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from gapless.cli.options import DATA_DEFAULT, Data
 from gapless.cli.output import write
 from gapless.platform import logs
 from gapless.platform.children import STALLED_S
-from gapless.platform.up import UpSettings, run
+from gapless.platform.up import Serving, UpSettings, run
 
 
 def up(
@@ -21,6 +22,18 @@ def up(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen without TLS beyond this machine.")
     ] = False,
+    tls: Annotated[
+        bool,
+        typer.Option(
+            "--tls", help="TLS with a certificate by a CA that is made once, in tls/ of the data directory."
+        ),
+    ] = False,
+    tls_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="With --tls: another name or address by which clients reach this machine."
+        ),
+    ] = None,
     tls_cert: Annotated[str | None, typer.Option(metavar="FILE", help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[str | None, typer.Option(metavar="FILE", help="Private key, PEM.")] = None,
     stalled_s: Annotated[
@@ -32,8 +45,14 @@ def up(
 ) -> None:
     """Start the platform; it prints "ready" and its URL once it serves, and runs until it is stopped."""
     logs.configure()
-    run(UpSettings(data, listen, insecure, tls_cert, tls_key, stalled_s), _announce)
+    settings = UpSettings(data, listen, insecure, tls, tuple(tls_name or ()), tls_cert, tls_key, stalled_s)
+    run(settings, _announce)
 
 
-def _announce(url: str) -> None:
-    write(f"ready {url}\n".encode())
+def _announce(serving: Serving) -> None:
+    write(f"ready {serving.url}\n".encode())
+    if serving.ca:
+        # Python's requests, OpenSSL, and Node.js.
+        names = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+        trusted = " ".join(f"{name}={quote(serving.ca)}" for name in names)
+        write(f"clients trust it with: export {trusted}\n".encode())

@@ -85,17 +85,17 @@ class LockedTransport:
     def sent_bytes(self) -> int:
         return self._inner.sent_bytes
 
-    def post(self, url: str, token: str, frames: Sequence[Buffer]) -> Reply:
+    def post(self, url: str, token: str, frames: Sequence[Buffer], ca_file: str = "") -> Reply:
         self._router.route_to(url, self)
         self._router.take(self.uploading)
         time.sleep(self._router.upload_s)
-        reply = self._inner.post(url, token, frames)
+        reply = self._inner.post(url, token, frames, ca_file)
         self._router.note_upload()
         self.uploading.release()
         return reply
 
-    def receipt_key(self, url: str) -> Reply:
-        return self._inner.receipt_key(url)
+    def receipt_key(self, url: str, ca_file: str = "") -> Reply:
+        return self._inner.receipt_key(url, ca_file)
 
     def close(self) -> None:
         self._inner.close()

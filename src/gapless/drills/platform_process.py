@@ -26,7 +26,7 @@ def main(parent_pid: str, directory: str, books: str) -> int:
     logs.configure()
     try:
         if books == "books":
-            up.run(up.UpSettings(directory, _LISTEN), _announce)
+            up.run(up.UpSettings(directory, _LISTEN), lambda serving: _announce(serving.url))
         else:
             asyncio.run(_without_books(directory))
     except GaplessError as error:

@@ -9,7 +9,6 @@ second entry; its id is the same, and it changes nothing.)
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
 import threading
 import time
@@ -21,7 +20,7 @@ import structlog
 
 from gapless.model.errors import Busy, Refused, Unavailable
 from gapless.platform.auditor_store import Message, connect, outbox
-from gapless.platform.layout import admin_token_path, ledger_directory, url_path
+from gapless.platform.layout import admin_token_path, ledger_directory
 
 _log = structlog.get_logger("gapless.ledger")
 
@@ -29,7 +28,8 @@ _ANSWER_BYTES_MAX = 64 << 10
 
 
 class Poster:
-    """Posts the outbox of the platform in ``directory``, from a thread of its own.
+    """Posts the outbox of the platform in ``directory``, from a thread of its own, to the gateway at ``url``:
+    an address of this machine.
 
     ``rows_max`` messages a request; ``timeout_s`` bounds each wait for bytes; ``pause_s`` between attempts
     that fail, ``idle_s`` between looks at an outbox that was empty.
@@ -38,6 +38,7 @@ class Poster:
     def __init__(
         self,
         directory: str,
+        url: str,
         *,
         rows_max: int = 256,
         timeout_s: float = 10.0,
@@ -45,6 +46,7 @@ class Poster:
         idle_s: float = 0.25,
     ) -> None:
         self._directory = directory
+        self._url = url
         self._rows_max = rows_max
         self._timeout_s = timeout_s
         self._pause_s = pause_s
@@ -111,15 +113,15 @@ class Poster:
 
     def _request(self, path: str, body: bytes) -> None:
         """Raises Refused for what the gateway will never take, else Unavailable or Busy."""
-        url, token = self._stored(url_path(self._directory)), self._stored(admin_token_path(self._directory))
-        connection = _connection(url, self._timeout_s)
+        connection = _connection(self._url, self._timeout_s)
+        token = self._admin_token()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
             connection.request("POST", path, body, headers)
             response = connection.getresponse()
             words = response.read(_ANSWER_BYTES_MAX).decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(f"the gateway at {url} does not answer: {error}") from error
+            raise Unavailable(f"the gateway at {self._url} does not answer: {error}") from error
         finally:
             connection.close()
         if response.status < 300:
@@ -129,9 +131,10 @@ class Poster:
             raise Busy(words, float(after) if after.isdecimal() else self._pause_s)
         if response.status in (400, 413, 422):
             raise Refused(words)
-        raise Unavailable(f"the gateway at {url} answers {response.status}: {words}")
+        raise Unavailable(f"the gateway at {self._url} answers {response.status}: {words}")
 
-    def _stored(self, path: str) -> str:
+    def _admin_token(self) -> str:
+        path = admin_token_path(self._directory)
         try:
             return Path(path).read_text("utf-8").strip()
         except OSError as error:
@@ -155,22 +158,9 @@ def _connection(url: str, timeout_s: float) -> http.client.HTTPConnection:
     host, port = parts.hostname or "", parts.port
     if parts.scheme != "https":
         return http.client.HTTPConnection(host, port, timeout=timeout_s)
-    # The platform's certificate names it as agents know it, which this address need not be. What answers at
-    # an address of this machine, where the supervisor holds the socket, is the platform.
-    address = _own_address(host)
+    # The certificate names the platform as clients know it, which this address need not be. What answers at
+    # an address of this machine, on the port whose socket the supervisor holds, is the platform.
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection(address, port, timeout=timeout_s, context=context)
-
-
-def _own_address(host: str) -> str:
-    """An address of ``host``, which must be this machine's: only such can be bound. Raises Unavailable."""
-    try:
-        for family, kind, _, _, (address, *_) in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
-            with socket.socket(family, kind) as probe:
-                probe.bind((address, 0))
-                return str(address)
-    except OSError as error:
-        raise Unavailable(f"{host} is not an address of this machine: {error}") from error
-    raise Unavailable(f"{host} has no address")
+    return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)

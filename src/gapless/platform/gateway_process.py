@@ -1,5 +1,5 @@
 """The process that speaks HTTP. Arguments: the supervisor's pid, the data directory, the descriptor of the
-listening socket, and with TLS the files of certificate and key.
+listening socket, and with TLS the files of certificate and key, or one file with both.
 
 It tells the supervisor of a step about every second: that the event loop turns, and that requests under way
 end. A request that ends with "unavailable" has ended. So a disk that is full or fails, which shows in
@@ -22,6 +22,7 @@ from gapless.model.errors import Corrupt, GaplessError, Misconfigured
 from gapless.platform import logs
 from gapless.platform.app import platform_app
 from gapless.platform.children import say_ready, say_step
+from gapless.platform.server_tls import ServerTls
 from gapless.process import GIVE_UP, die_with
 
 #: How long requests under way may still take when the platform stops.
@@ -31,9 +32,10 @@ _TICKS_PER_LOOK = 10
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, app: ASGIApp) -> None:
+    def __init__(self, config: uvicorn.Config, app: ASGIApp, tls: ServerTls | None) -> None:
         super().__init__(config)
         self._app = app
+        self._tls = tls
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -42,8 +44,11 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         # Ticks end when the server shuts down: if that hangs, it is noticed too.
-        if counter % _TICKS_PER_LOOK == 0 and gets_on(await health(self._app)):
-            say_step()
+        if counter % _TICKS_PER_LOOK == 0:
+            if gets_on(await health(self._app)):
+                say_step()
+            if self._tls is not None:
+                self._tls.renew()
         return await super().on_tick(counter)
 
 
@@ -72,8 +77,8 @@ def main(parent_pid: str, directory: str, descriptor: str, *tls: str) -> int:
     logs.configure()
     die_with(int(parent_pid))
     listener = socket.socket(fileno=int(descriptor))
-    certificate, key = tls or (None, None)
     try:
+        secured = ServerTls(*tls) if tls else None
         app = platform_app(directory)
         config = uvicorn.Config(
             app,
@@ -85,10 +90,9 @@ def main(parent_pid: str, directory: str, descriptor: str, *tls: str) -> int:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
-            ssl_certfile=certificate,
-            ssl_keyfile=key,
+            ssl_context_factory=None if secured is None else lambda *_: secured.context,
         )
-        server = _Server(config, app)
+        server = _Server(config, app, secured)
         server.run(sockets=[listener])
     except GaplessError as error:
         print(f"gapless: {error}", file=sys.stderr)

@@ -26,3 +26,13 @@ def admin_token_path(directory: str) -> str:
 def url_path(directory: str) -> str:
     """Where the platform listens, or did last."""
     return f"{directory}/url"
+
+
+def tls_directory(directory: str) -> str:
+    """The platform's own CA, and the server's certificate by it."""
+    return f"{directory}/tls"
+
+
+def ca_path(directory: str) -> str:
+    """The certificate of the platform's own CA: what its clients trust."""
+    return f"{tls_directory(directory)}/ca.pem"

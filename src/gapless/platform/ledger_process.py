@@ -1,7 +1,7 @@
 """The process that folds the journal and the lake's postings into the books, and audits them.
 
 One thread folds, another posts what the auditor tells, so that a gateway that hangs stops no audit.
-Arguments: the supervisor's pid, the data directory.
+Arguments: the supervisor's pid, the data directory, the gateway's URL at an address of this machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _RETRY_S = 1.0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def main(parent_pid: str, directory: str) -> int:
+def main(parent_pid: str, directory: str, url: str) -> int:
     logs.configure()
     # Blocked and asked for between steps: a signal never falls into a step.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
@@ -40,7 +40,7 @@ def main(parent_pid: str, directory: str) -> int:
         catalog = Catalog(lake_directory(directory))
         reader = LogReader(OsDisk(), journal_directory(directory))
         bookkeeper = Bookkeeper(ledger_directory(directory), reader, catalog)
-        poster = Poster(directory)
+        poster = Poster(directory, url)
         say_ready()
         _run(bookkeeper, poster)
         return 0
