@@ -7,6 +7,7 @@ from pathlib import Path
 from generator.commands import commands_page
 from generator.errors import errors_page
 from generator.http import http_page
+from generator.kql import kql_page
 from generator.metrics import metrics_page
 from generator.settings import settings_page
 from generator.tables import tables_page
@@ -19,6 +20,7 @@ PAGES = {
     "http.md": http_page,
     "metrics.md": metrics_page,
     "errors.md": errors_page,
+    "kql.md": kql_page,
     "tables.md": tables_page,
 }
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("commands.md", "settings.md", "http.md", "metrics.md", "errors.md", "tables.md")
+PAGES = ("commands.md", "settings.md", "http.md", "kql.md", "metrics.md", "errors.md", "tables.md")
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from platform_rig import COMMAND, cli, environment
+from platform_rig import COMMAND, SQL, cli, environment
 
 TABLE = "Host_CL"
 
@@ -75,7 +75,7 @@ table = "{TABLE}"
     def stored(self) -> list[int]:
         """The numbers that are in the table, in order, as often as they are."""
         code, out, _ = cli(
-            "query", "--tenant", "contoso", "--format", "json",
+            *SQL, "--tenant", "contoso", "--format", "json",
             f"select (Data->>'$.n')::int n from {TABLE} order by n", data=self.data,
         )  # fmt: skip
         return [row[0] for row in json.loads(out)["rows"]] if code == 0 else []

@@ -14,6 +14,10 @@ from pathlib import Path
 COMMAND = (sys.executable, "-c", "from gapless.cli.main import main; main()")
 
 
+#: A query in SQL: what must hold is counted without our own language.
+SQL = ("query", "--language", "sql")
+
+
 def cli(*arguments: str, data: Path, token: str | None = None, stdin: bytes = b"") -> tuple[int, bytes, str]:
     """Run ``gapless``; return its exit code, what it printed, and what it said."""
     done = subprocess.run(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from agent_rig import TABLE, Host
-from platform_rig import COMMAND, Up, cli, until, up
+from platform_rig import COMMAND, SQL, Up, cli, until, up
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_what_is_piped_in_is_a_source(tmp_path: Path, platform: tuple[Up, Path])
 
         def stored() -> list[list[int]]:
             _, out, _ = cli(
-                "query", "--tenant", "contoso", "--format", "json",
+                *SQL, "--tenant", "contoso", "--format", "json",
                 "select count(*), count(distinct Data->>'$.n') from Piped_CL", data=data,
             )  # fmt: skip
             rows: list[list[int]] = json.loads(out)["rows"] if out else []
@@ -117,7 +117,7 @@ def test_a_disk_set_back_is_noticed_and_nothing_is_lost(tmp_path: Path, platform
 
     def stored() -> set[int]:
         code, out, _ = cli(
-            "query", "--tenant", "contoso", "--format", "json",
+            *SQL, "--tenant", "contoso", "--format", "json",
             "select distinct (Data->>'$.n')::int n from SetBack_CL", data=data,
         )  # fmt: skip
         return {row[0] for row in json.loads(out)["rows"]} if code == 0 else set()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from platform_rig import cli, until, up
+from platform_rig import SQL, cli, until, up
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
@@ -185,7 +185,7 @@ def test_lake_and_gateway_that_freeze_are_replaced_and_records_are_stored_once(t
         assert code == 0, words
 
     def stored() -> list[list[int]]:
-        code, out, _ = cli("query", "--tenant", "contoso", "--format", "json", text, data=data)
+        code, out, _ = cli(*SQL, "--tenant", "contoso", "--format", "json", text, data=data)
         rows: list[list[int]] = json.loads(out)["rows"] if code == 0 else []
         return rows
 

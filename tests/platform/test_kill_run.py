@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from platform_rig import COMMAND, cli, environment, until
+from platform_rig import COMMAND, SQL, cli, environment, until
 
 RECORDS = int(os.environ.get("GAPLESS_KILL_RUN_RECORDS", 24_000))
 FILES = int(os.environ.get("GAPLESS_KILL_RUN_FILES", 8))
@@ -199,7 +199,7 @@ def test_whatever_is_killed_every_record_is_stored_once(tmp_path: Path) -> None:
         found: list[object] = []
 
         def stored() -> bool:
-            code, out, _ = cli("query", "--tenant", "contoso", "--format", "json", text, data=data)
+            code, out, _ = cli(*SQL, "--tenant", "contoso", "--format", "json", text, data=data)
             found[:] = json.loads(out)["rows"] if code == 0 else []
             return found == wanted
 

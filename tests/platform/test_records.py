@@ -72,6 +72,9 @@ class Rig(NamedTuple):
             return answer
 
 
+SQL = ("query", "--language", "sql")
+
+
 def cli(*arguments: str, data: Path, token: str | None = None) -> tuple[int, bytes, str]:
     """Run ``gapless`` in this process; return its exit code, what it printed, and what it said."""
     out, words = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
@@ -231,7 +234,7 @@ def test_ids_that_can_be_no_records_are_refused(rig: Rig, path: str) -> None:
 @pytest.mark.system
 def test_a_query_gives_ids_to_paste(rig: Rig) -> None:
     text = f"select _Stream || '/' || _Epoch || '/' || _Seq as id from {TABLE} where _Seq = 3"
-    code, out, words = cli("query", "--tenant", TENANT, "--format", "csv", text, data=rig.data)
+    code, out, words = cli(*SQL, "--tenant", TENANT, "--format", "csv", text, data=rig.data)
     assert code == 0 and "completeness: incomplete" in words
     assert out.decode().splitlines() == ["id", f"{STREAM.id}/{EPOCH}/3"]
 

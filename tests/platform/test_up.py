@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from platform_rig import COMMAND, Up, cli, environment, until, up
+from platform_rig import COMMAND, SQL, Up, cli, environment, until, up
 
 from gapless.services.generate import id_column, table_lines
 
@@ -29,7 +29,7 @@ def _token(data: Path, tenant: str, scope: str) -> str:
 
 def _rows(data: Path, token: str, tenant: str, text: str) -> list[list[object]]:
     """The rows of an answer; none while the platform is not there."""
-    code, out, words = cli("query", "--tenant", tenant, "--format", "json", text, data=data, token=token)
+    code, out, words = cli(*SQL, "--tenant", tenant, "--format", "json", text, data=data, token=token)
     assert code in (0, 3), words
     if code == 3:
         return []
@@ -73,7 +73,7 @@ def test_every_record_is_stored_once_whatever_is_killed_and_only_its_tenant_sees
         assert len(stored) == RECORDS and set(stored) == ids
 
         assert _rows(data, other, "fabrikam", count) == [[0]]
-        code, out, words = cli("query", "--tenant", "contoso", count, data=data, token=other)
+        code, out, words = cli(*SQL, "--tenant", "contoso", count, data=data, token=other)
         assert (code, out) == (2, b"") and "may read in tenant 'contoso'" in words
 
         children = platform.children()
@@ -140,5 +140,5 @@ def test_a_running_platform_answers_for_itself(tmp_path: Path) -> None:
 
 def _tolerant(data: Path, token: str, text: str) -> list[list[object]]:
     """As ``_rows``, and none before the table's first row."""
-    code, out, _ = cli("query", "--tenant", "contoso", "--format", "json", text, data=data, token=token)
+    code, out, _ = cli(*SQL, "--tenant", "contoso", "--format", "json", text, data=data, token=token)
     return json.loads(out)["rows"] if code == 0 else []

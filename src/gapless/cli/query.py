@@ -23,7 +23,10 @@ from gapless.query.request import QueryResult
 def query(
     text: Annotated[str, typer.Argument(help="The query.")],
     tenant: Tenant,
-    language: Annotated[Literal["kql", "sql"], typer.Option(help="What the text is written in.")] = "sql",
+    language: Annotated[Literal["kql", "sql"], typer.Option(help="What the text is written in.")] = "kql",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show how it would be computed, instead of its rows.")
+    ] = False,
     from_: From = None,
     to: To = None,
     format_: Annotated[
@@ -36,9 +39,14 @@ def query(
 ) -> None:
     """Ask a tenant's tables; the answer says whether the window it looked at is complete."""
     from_us, to_us = window_us(from_, to)
-    asked = QueryBody(tenant=tenant, text=text, language=language, from_us=from_us, to_us=to_us)
+    asked = QueryBody(
+        tenant=tenant, text=text, language=language, explain=explain, from_us=from_us, to_us=to_us
+    )
     with connect(data, url, token, ca) as client:
         answer = client.post("/v1/query", asked, QueryAnswer)
+    if explain and format_ == "table":
+        write(_forms(answer).encode())
+        return
     _print(answer, format_)
     say(_words(answer.completeness, answer.truncated))
 
@@ -61,6 +69,12 @@ def _print(answer: QueryAnswer, format_: str) -> None:
         case _:
             more = {"truncated": answer.truncated, "completeness": answer.completeness}
             write(msgspec.json.encode({**json_fields(result), **more}) + b"\n")
+
+
+def _forms(answer: QueryAnswer) -> str:
+    """The forms of an explained query, each below its name."""
+    rows: list[tuple[str, str]] = msgspec.json.decode(answer.rows)
+    return "\n".join(f"-- {form}\n{text}\n" for form, text in rows)
 
 
 def _fitting(drawn: Table) -> Iterator[RenderableType]:

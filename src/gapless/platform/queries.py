@@ -29,11 +29,13 @@ _BODY_TIMEOUT_S = 30.0
 
 class QueryBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A query over a tenant's tables; with a bound, only rows with TimeGenerated in ``[from_us, to_us)``,
-    in microseconds since the Unix epoch."""
+    in microseconds since the Unix epoch. ``explain``: the answer has rows of ``form`` ("relational", "sql")
+    and ``text``, how the query would be computed, instead of computing it."""
 
     tenant: str
     text: str
-    language: Language = "sql"
+    language: Language = "kql"
+    explain: bool = False
     from_us: int | None = None
     to_us: int | None = None
 
@@ -71,6 +73,7 @@ class Queries:
         query = QueryRequest(
             text=asked.text,
             language=asked.language,
+            explain=asked.explain,
             tables=tables,
             from_us=asked.from_us,
             to_us=asked.to_us,

@@ -38,7 +38,8 @@ class Query:
         limits = request.limits
         if len(request.text.encode(errors="replace")) > limits.text_bytes_max:
             raise Refused(f"the query is longer than {limits.text_bytes_max} bytes: make it shorter")
-        statement = to_sql(request.text, request.language, (files.table for files in request.tables))
+        tables = (files.table for files in request.tables)
+        statement = to_sql(request.text, request.language, tables, explain=request.explain)
         self._columns = statement.columns
         with _explaining(request):
             limit_memory(connection, limits.memory_bytes_max)

@@ -8,6 +8,7 @@ import msgspec
 
 from gapless.model.tables import TableSchema
 from gapless.query.request import Language, ResultColumn
+from gapless.query.sandbox import text_literal
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -18,15 +19,27 @@ class Statement(msgspec.Struct, frozen=True):
     columns: tuple[ResultColumn, ...] | None = None
 
 
-def to_sql(text: str, language: Language, tables: Iterable[TableSchema] = ()) -> Statement:
-    """The SQL for ``text`` over ``tables``. Raises Refused, with line and column, where there is none."""
+def to_sql(
+    text: str, language: Language, tables: Iterable[TableSchema] = (), *, explain: bool = False
+) -> Statement:
+    """The SQL for ``text`` over ``tables``; with ``explain`` an SQL that answers how it would be computed, in
+    rows of ``form`` and ``text``. Raises Refused, with line and column, where there is none."""
     if language == "sql":
-        return Statement(text)
+        return _explanation([("sql", text)]) if explain else Statement(text)
     # Not at the top: who asks in SQL alone, or only waits for an answer, need not load a SQL generator.
+    from gapless.query.kql.explain import explained
     from gapless.query.kql.translate import translate
 
     translation = translate(text, tables)
+    if explain:
+        pretty = translation.select.sql("duckdb", pretty=True)
+        return _explanation([("relational", explained(translation.rows)), ("sql", pretty)])
     return Statement(translation.sql, translation.columns)
+
+
+def _explanation(forms: list[tuple[str, str]]) -> Statement:
+    rows = ", ".join(f"({text_literal(name)}, {text_literal(text)})" for name, text in forms)
+    return Statement(f"SELECT form, text FROM (VALUES {rows}) AS forms(form, text)")
 
 
 def prepare() -> None:

@@ -68,10 +68,11 @@ class TableFiles(msgspec.Struct, frozen=True):
 
 class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One query over some tables. With ``from_us`` or ``to_us``, every table shows only its rows with
-    ``TimeGenerated`` in ``[from_us, to_us)``."""
+    ``TimeGenerated`` in ``[from_us, to_us)``. With ``explain`` the answer is how it would be computed."""
 
     text: str
     language: Language
+    explain: bool = False
     tables: tuple[TableFiles, ...]
     from_us: int | None = None
     to_us: int | None = None

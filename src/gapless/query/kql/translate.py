@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
+from sqlglot import exp
+
 from gapless import clock
 from gapless.model.tables import TableSchema
 from gapless.query.kql.binder import Binder
@@ -16,10 +18,8 @@ from gapless.query.kql.errors import KqlError
 from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.parse import parse
 from gapless.query.kql.prune import Pruned
-from gapless.query.kql.scalars import (
-    STRING,
-    Scalar,
-)
+from gapless.query.kql.relation import Rows
+from gapless.query.kql.scalars import STRING, Scalar
 from gapless.query.kql.values import EPOCH_TICKS, TICKS_PER_US
 from gapless.query.request import ResultColumn, ResultType
 
@@ -30,11 +30,14 @@ SQL_BYTES_MAX = 2_000_000
 @dataclass(frozen=True, slots=True)
 class Translation:
     """A query as SQL for DuckDB. The columns of its answer are those of the SELECT, one after the other;
-    ``tables`` are the tables that the text names."""
+    ``tables`` are the tables that the text names, ``rows`` the relational form between text and SQL,
+    ``select`` the SQL's tree."""
 
     sql: str
     columns: tuple[ResultColumn, ...]
     tables: tuple[str, ...]
+    rows: Rows
+    select: exp.Expression
 
 
 def translate(text: str, tables: Iterable[TableSchema], *, now_us: int | None = None) -> Translation:
@@ -60,11 +63,12 @@ def _translated(text: str, context: Context) -> Translation:
     outputs = [(context.new_id(), _shown(column.ref())) for column in rows.columns]
     pruned = Pruned()
     pruned.rows(rows)
-    sql = Emitter(pruned).query(rows, outputs).sql("duckdb", copy=False)
+    select = Emitter(pruned).query(rows, outputs)
+    sql = select.sql("duckdb")
     if len(sql) > SQL_BYTES_MAX:
         raise KqlError(f"the query becomes more than {SQL_BYTES_MAX} bytes of SQL: make it smaller", 0)
     columns = tuple(ResultColumn(column.name, cast(ResultType, column.type.name)) for column in rows.columns)
-    return Translation(sql, columns, tuple(sorted(context.used_tables)))
+    return Translation(sql, columns, tuple(sorted(context.used_tables)), rows, select)
 
 
 def _shown(value: Scalar) -> Scalar:
