@@ -23,6 +23,11 @@ from gapless.query.kql.values import LAST_TICKS, wrapped
 _INTEGERS = frozenset({"int", "long"})
 
 
+def wrapped_sql(sql: str) -> str:
+    """SQL: what 64 bits hold of a HUGEINT; arithmetic beyond them wraps around, as Kusto's does."""
+    return f"CAST((({sql} + 9223372036854775808) & 18446744073709551615) - 9223372036854775808 AS BIGINT)"
+
+
 def arithmetic(operator: str, left: Scalar, right: Scalar, at: int) -> Scalar:
     """``left operator right``. Raises KqlError for types that it is not there for."""
     kinds = (left.type.name, right.type.name)
@@ -46,8 +51,14 @@ def negated(value: Scalar, at: int) -> Scalar:
     result = LONG if kind.name == "int" else kind
     if isinstance(value, Constant):
         number = None if value.value is None else -value.value
+        if number is not None and kind.name != "real":
+            number = wrapped(number)
         return Constant(number, result)
-    return apply("-CAST($1 AS BIGINT)" if kind.name == "int" else "-$1", (value,), result)
+    if kind.name == "real":
+        return apply("-$1", (value,), result)
+    return apply(
+        "-CAST($1 AS BIGINT)" if kind.name == "int" else wrapped_sql("-CAST($1 AS HUGEINT)"), (value,), result
+    )
 
 
 def _of_numbers(operator: str, left: Scalar, right: Scalar) -> Scalar:
@@ -68,18 +79,32 @@ def _of_numbers(operator: str, left: Scalar, right: Scalar) -> Scalar:
     return apply(f"$1 {operator} $2", (left, right), REAL)
 
 
-def _of_integers(operator: str, left: Scalar, right: Scalar) -> Scalar:
+def _of_integers(operator: str, left: Scalar, right: Scalar, kind: Type = LONG) -> Scalar:
     if isinstance(left, Constant) and isinstance(right, Constant):
-        return Constant(_longs(operator, left.value, right.value), LONG)
+        return Constant(_longs(operator, left.value, right.value), kind)
     # 32-bit values are widened first: the result is of 64 bits, and has room.
     first = "CAST($1 AS BIGINT)" if left.type.name == "int" else "$1"
     second = "CAST($2 AS BIGINT)" if right.type.name == "int" else "$2"
+    divisor = right.value if isinstance(right, Constant) else None
     if operator == "/":
-        return apply(f"{first} // nullif({second}, 0)", (left, right), LONG)
+        if divisor in (None, -1):
+            # The least number divided by -1 is one more than the greatest.
+            return apply(wrapped_sql("CAST($1 AS HUGEINT) // nullif($2, 0)"), (left, right), kind)
+        return apply(f"{first} // nullif({second}, 0)", (left, right), kind)
     if operator == "%":
-        size = f"nullif(abs({second}), 0)"
-        return apply(f"({first} % {size} + {size}) % {size}", (left, right), LONG)
-    return apply(f"{first} {operator} {second}", (left, right), LONG)
+        size = "abs(nullif(CAST($2 AS HUGEINT), 0))" if divisor is None else str(abs(divisor) or "NULL")
+        return apply(f"CAST(({first} % {size} + {size}) % {size} AS BIGINT)", (left, right), kind)
+    bits = (_bits(left), _bits(right))
+    if sum(bits) < 63 if operator == "*" else max(bits) < 63 and min(bits) < 62:
+        return apply(f"{first} {operator} {second}", (left, right), kind)
+    return apply(wrapped_sql(f"CAST($1 AS HUGEINT) {operator} $2"), (left, right), kind)
+
+
+def _bits(value: Scalar) -> int:
+    """So many bits surely hold the size of an integer."""
+    if isinstance(value, Constant):
+        return 0 if value.value is None else value.value.bit_length()
+    return {"int": 31, "datetime": 62}.get(value.type.name, 63)
 
 
 def _longs(operator: str, left: int | None, right: int | None) -> int | None:
@@ -123,11 +148,11 @@ def _of_times(operator: str, left: Scalar, right: Scalar) -> Scalar | None:
         case "-", "datetime", "timespan":
             return _moved("-", left, right)
         case ("-", "datetime", "datetime") | ("+" | "-", "timespan", "timespan"):
-            return _plain(operator, left, right, TIMESPAN)
+            return _of_integers(operator, left, right, TIMESPAN)
         case "*", "timespan", ("int" | "long"):
-            return _plain("*", left, right, TIMESPAN)
+            return _of_integers("*", left, right, TIMESPAN)
         case "*", ("int" | "long"), "timespan":
-            return _plain("*", right, left, TIMESPAN)
+            return _of_integers("*", right, left, TIMESPAN)
         case "*", "timespan", "real":
             return _scaled("*", left, right)
         case "*", "real", "timespan":
@@ -137,7 +162,7 @@ def _of_times(operator: str, left: Scalar, right: Scalar) -> Scalar | None:
         case "/", "timespan", ("int" | "long" | "real"):
             return _scaled("/", left, right)
         case "%", ("timespan" | "datetime"), "timespan":
-            return _remainder(left, right)
+            return _of_integers("%", left, right, TIMESPAN)
     return None
 
 
@@ -145,12 +170,6 @@ def _as_real(span: Scalar) -> Scalar:
     if isinstance(span, Constant):
         return Constant(None if span.value is None else float(span.value), REAL)
     return apply("CAST($1 AS DOUBLE)", (span,), REAL)
-
-
-def _plain(operator: str, left: Scalar, right: Scalar, kind: Type) -> Scalar:
-    if isinstance(left, Constant) and isinstance(right, Constant):
-        return Constant(_longs(operator, left.value, right.value), kind)
-    return apply(f"$1 {operator} $2", (left, right), kind)
 
 
 def _moved(operator: str, moment: Scalar, span: Scalar) -> Scalar:
@@ -168,20 +187,11 @@ def _moved(operator: str, moment: Scalar, span: Scalar) -> Scalar:
 
 
 def _scaled(operator: str, span: Scalar, factor: Scalar) -> Scalar:
+    if operator == "/" and factor.type.name in _INTEGERS:
+        return _of_integers("/", span, factor, TIMESPAN)
     if isinstance(span, Constant) and isinstance(factor, Constant):
         scaled = _reals(operator, *(None if v.value is None else float(v.value) for v in (span, factor)))
         fits = scaled is not None and abs(scaled) < 2.0**63
-        if fits and isinstance(factor.value, int) and operator == "/":
-            return Constant(_longs("/", span.value, factor.value), TIMESPAN)
         return Constant(int(scaled) if fits and scaled is not None else None, TIMESPAN)
-    if operator == "/" and factor.type.name in _INTEGERS:
-        return apply("$1 // nullif($2, 0)", (span, factor), TIMESPAN)
     sql = f"TRY_CAST(trunc(CAST($1 AS DOUBLE) {operator} $2) AS BIGINT)"
     return apply(sql, (span, factor), TIMESPAN)
-
-
-def _remainder(value: Scalar, span: Scalar) -> Scalar:
-    if isinstance(value, Constant) and isinstance(span, Constant):
-        return Constant(_longs("%", value.value, span.value), TIMESPAN)
-    size = "nullif(abs($2), 0)"
-    return apply(f"($1 % {size} + {size}) % {size}", (value, span), TIMESPAN)

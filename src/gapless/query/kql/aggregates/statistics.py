@@ -5,15 +5,8 @@ from __future__ import annotations
 from gapless.query.kql.aggregates.call import AggregateCall, AggregateFamily, BuildAggregate
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.forms import certain_text, ticks
-from gapless.query.kql.scalars import (
-    BOOL,
-    LONG,
-    NUMBERS,
-    REAL,
-    Constant,
-    Scalar,
-    Type,
-)
+from gapless.query.kql.numbers import wrapped_sql
+from gapless.query.kql.scalars import BOOL, LONG, NUMBERS, REAL, Constant, Scalar, Type
 from gapless.query.kql.sql import apply
 
 FAMILY = AggregateFamily()
@@ -34,9 +27,11 @@ def _count(call: AggregateCall) -> Scalar:
 
 def _sum(call: AggregateCall) -> Scalar:
     value = _number(call)
-    kind = LONG if value.type.name == "int" else value.type
-    engine = "DOUBLE" if kind.name == "real" else "BIGINT"
-    return call.apply(f"CAST(coalesce(sum($1){{where}}, 0) AS {engine})", (value,), kind)
+    if value.type.name == "real":
+        return call.apply("coalesce(sum($1){where}, CAST(0 AS DOUBLE))", (value,), REAL)
+    return call.apply(
+        wrapped_sql("coalesce(sum($1){where}, 0)"), (value,), LONG if value.type.name == "int" else value.type
+    )
 
 
 def _avg(call: AggregateCall) -> Scalar:
@@ -47,8 +42,8 @@ def _avg(call: AggregateCall) -> Scalar:
         return call.apply(sql, (ticks(value),), Type(value.type.name))
     number = _number(call)
     if number.type.name in ("int", "long"):
-        # Summed in 64 bits, as Kusto does: what does not fit ends the query instead of wrapping around.
-        sql = "CAST(CAST(sum($1){where} AS BIGINT) AS DOUBLE) / nullif(count($1){where}, 0)"
+        # The sum has 64 bits, and wraps around beyond them.
+        sql = f"CAST({wrapped_sql('sum($1){where}')} AS DOUBLE) / nullif(count($1){{where}}, 0)"
         return call.apply(f"coalesce({sql}, CAST('nan' AS DOUBLE))", (number,), REAL)
     return call.apply("coalesce(avg($1){where}, CAST('nan' AS DOUBLE))", (as_type(number, REAL),), REAL)
 

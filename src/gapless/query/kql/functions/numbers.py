@@ -8,16 +8,8 @@ from gapless.query.kql.calls import Call
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.forms import ticks
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.scalars import (
-    DATETIME,
-    DYNAMIC,
-    LONG,
-    REAL,
-    STRING,
-    TIMESPAN,
-    Constant,
-    Scalar,
-)
+from gapless.query.kql.numbers import wrapped_sql
+from gapless.query.kql.scalars import DATETIME, DYNAMIC, LONG, REAL, STRING, TIMESPAN, Constant, Scalar
 from gapless.query.kql.sql import apply
 
 FAMILY = Family("Numbers")
@@ -71,6 +63,8 @@ def _abs(call: Call, arguments: Sequence[Scalar]) -> Scalar:
         value = as_type(value, REAL)
     if value.type.name == "int":
         return apply("abs(CAST($1 AS BIGINT))", (value,), LONG)
+    if value.type.name == "long":
+        return apply(wrapped_sql("abs(CAST($1 AS HUGEINT))"), (value,), LONG)
     if value.type.name not in ("long", "real", "timespan"):
         raise call.error(f"is not there for {value.type.name}")
     return apply("abs($1)", (value,), value.type)
@@ -119,9 +113,9 @@ def _bin(call: Call, arguments: Sequence[Scalar]) -> Scalar:
         case ("datetime" | "timespan", "timespan"):
             return _bin_ticks(value, size)
         case ("int" | "long", "int" | "long"):
-            sql = "$1 - (($1 % nullif($2, 0) + $2) % nullif($2, 0))"
-            whole = [as_type(each, LONG) for each in (value, size)]
-            return apply(f"CASE WHEN $2 > 0 THEN {sql} END", whole, LONG)
+            # In 128 bits: the bin of a number near the least begins below all of 64 bits.
+            sql = wrapped_sql("CAST($1 AS HUGEINT) - (CAST($1 AS HUGEINT) % $2 + $2) % $2")
+            return apply(f"CASE WHEN $2 > 0 THEN {sql} END", (value, size), LONG)
         case ("int" | "long" | "real", "int" | "long" | "real"):
             sql = "CASE WHEN $2 > 0 THEN floor($1 / $2) * $2 END"
             return apply(sql, [as_type(each, REAL) for each in (value, size)], REAL)

@@ -75,7 +75,9 @@ for _name, _unit, _aliases in (
 
 @FAMILY.function("dayofweek(time: datetime): timespan", "Days since the last Sunday, as a timespan.")
 def _dayofweek(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    return apply(f"({WHOLE_DAYS} + 1) % 7 * {TICKS_PER_DAY}", arguments, TIMESPAN)
+    # The last tick of all time has no day of the week in Kusto.
+    sql = f"CASE WHEN $1 < {LAST_TICKS} THEN ({WHOLE_DAYS} + 1) % 7 * {TICKS_PER_DAY} END"
+    return apply(sql, arguments, TIMESPAN)
 
 
 @FAMILY.function(
