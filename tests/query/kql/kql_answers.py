@@ -22,3 +22,25 @@ def value(expression: str) -> Any:
     """The value of a scalar expression."""
     ((found,),) = rows(f"print x = {expression}")
     return found
+
+
+def values(*expressions: str) -> list[Any]:
+    """The values of scalar expressions, asked in one query."""
+    (found,) = rows("print " + ", ".join(f"x{at} = {each}" for at, each in enumerate(expressions)))
+    return found
+
+
+def check(cases: dict[str, Any]) -> None:
+    """That each expression has its value; numbers may differ in their last digits."""
+    for (expression, wanted), found in zip(cases.items(), values(*cases), strict=True):
+        assert found == wanted or _close(found, wanted), f"{expression} is {found!r}, not {wanted!r}"
+
+
+def _close(found: Any, wanted: Any) -> bool:
+    if isinstance(found, list) and isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(_close, found, wanted))
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return found.keys() == wanted.keys() and all(_close(found[key], wanted[key]) for key in found)
+    if isinstance(found, float) and isinstance(wanted, int | float):
+        return abs(found - wanted) <= 1e-9 * max(1.0, abs(wanted))
+    return bool(found == wanted)

@@ -29,6 +29,7 @@ from gapless.query.kql.scalars import (
     Ref,
     Scalar,
 )
+from gapless.query.kql.several import Several
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular
 
@@ -101,12 +102,26 @@ def extend(node: operators.Extend, rows: Rows, scope: Scope, tabular: Tabular) -
 
 def _parts(item: tree.Named, value: Scalar, taken: list[str], tabular: Tabular) -> list[tuple[str, Scalar]]:
     """The name and value of each column that an item makes: several for (a, b) = value."""
+    if isinstance(value, Several):
+        return _of_several(item, value, taken)
     if len(item.names) == 1:
         return [(item.names[0], value)]
     if item.names:
         raise unsupported("(a, b) = value", item.at, "write each column by itself")
     name = implied_name(item.value)
     return [(free_name(name, taken) if name else numbered(taken), value)]
+
+
+def _of_several(item: tree.Named, value: Several, taken: list[str]) -> list[tuple[str, Scalar]]:
+    """The columns of a function that gives several values: those that are named, or all."""
+    if len(item.names) > len(value.values):
+        raise KqlError(f"there are {len(item.names)} names for {len(value.values)} values", item.at)
+    if item.names:
+        return [(name, each) for name, (_, each) in zip(item.names, value.values, strict=False)]
+    call = item.value
+    assert isinstance(call, tree.Call)
+    base = "_".join(filter(None, (call.name, implied_name(call.arguments[0].value))))
+    return [(free_name(f"{base}_{name}", taken), each) for name, each in value.values]
 
 
 def numbered(taken: list[str]) -> str:

@@ -28,6 +28,7 @@ from gapless.query.kql.scalars import (
     SubqueryValue,
     Type,
 )
+from gapless.query.kql.several import Several
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular
 from gapless.query.kql.to_text import Path, to_string
@@ -118,6 +119,8 @@ def _index(node: tree.Index, scope: Scope, tabular: Tabular) -> Scalar:
 
 
 def _step(value: Scalar, step: str | int, at: int) -> Scalar:
+    if isinstance(value, Several) and isinstance(step, int) and 0 <= step < len(value.values):
+        return value.values[step][1]
     if value.type.name != "dynamic":
         instead = ": use parse_json()" if value.type.name == "string" else ""
         raise KqlError(f"a value of type {value.type.name} has no members{instead}", at)

@@ -34,6 +34,7 @@ from gapless.query.kql.scalars import (
     Scalar,
     Type,
 )
+from gapless.query.kql.several import Several
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular
 from gapless.query.kql.to_time import to_timespan
@@ -188,9 +189,12 @@ def print_row(node: operators.Print, scope: Scope, tabular: Tabular) -> Rows:
     columns: list[Column] = []
     values: list[tuple[int, Scalar]] = []
     for index, named in enumerate(node.columns):
-        value = certain_text(bind(named.value, scope.over(None), tabular))
-        id = tabular.context.new_id()
+        bound = bind(named.value, scope.over(None), tabular)
         name = named.names[0] if named.names else implied_name(named.value) or f"print_{index}"
-        columns.append(Column(free_name(name, (each.name for each in columns)), id, value.type))
-        values.append((id, value))
+        several = bound.values if isinstance(bound, Several) else [(name, bound)]
+        for name, each in several:
+            value = certain_text(each)
+            id = tabular.context.new_id()
+            columns.append(Column(free_name(name, (each.name for each in columns)), id, value.type))
+            values.append((id, value))
     return Rows(Extend(OneRow(), values), columns)

@@ -30,3 +30,32 @@ def bag_text(list_of_entries: str) -> str:
 def array_text(listed: str) -> str:
     """SQL: the JSON text of a list."""
     return f"CAST(to_json({listed}) AS VARCHAR)"
+
+
+def let(name: str, value: str, body: str) -> str:
+    """SQL: ``body``, in which ``name`` stands for ``value``, which is computed once."""
+    return f"list_transform([{value}], lambda {name}: {body})[1]"
+
+
+def numbers(place: str) -> str:
+    """SQL: an array's items as numbers, NULL for each that is none; NULL for what is no array."""
+    special = "TRY_CAST(json_extract_string(each, '$') AS DOUBLE)"
+    return (
+        f"list_transform({items(place)}, lambda each: CASE WHEN json_type(each) IN ('UBIGINT', 'BIGINT', "
+        "'DOUBLE') THEN CAST(each AS DOUBLE) "
+        f"WHEN each IN ('\"NaN\"', '\"Infinity\"', '\"-Infinity\"') THEN {special} END)"
+    )
+
+
+def numbers_text(listed: str) -> str:
+    """SQL: the JSON text of a list of doubles; what is no finite number is a string, as JSON has none."""
+    return array_text(
+        f"list_transform({listed}, lambda each: CASE WHEN isfinite(each) OR each IS NULL THEN to_json(each) "
+        "WHEN isnan(each) THEN to_json('NaN') WHEN each > 0 THEN to_json('Infinity') "
+        "ELSE to_json('-Infinity') END)"
+    )
+
+
+def is_array(place: str) -> str:
+    """SQL: whether JSON text is an array."""
+    return f"json_type({place}) = 'ARRAY'"

@@ -14,6 +14,8 @@ from gapless.query.kql.functions import (
     numbers,
     regexes,
     series,
+    series_fill,
+    series_statistics,
     sets,
     text,
     time_formats,
@@ -38,6 +40,8 @@ FAMILIES = (
     bags.FAMILY,
     network.FAMILY,
     series.FAMILY,
+    series_fill.FAMILY,
+    series_statistics.FAMILY,
 )
 
 FUNCTIONS: dict[str, Function] = {

@@ -1,0 +1,46 @@
+"""Arithmetic of 64 bits wraps around; no number ends a query."""
+
+from __future__ import annotations
+
+from kql_answers import rows, value
+
+_EDGES = "datatable(x: long)[9223372036854775807, -9223372036854775808, -1, 0]"
+
+
+def test_arithmetic_wraps() -> None:
+    found = rows(f"{_EDGES} | project x + 1, x - 1, x * 2, -x, x / -1, abs(x)")
+    least, most = -(1 << 63), (1 << 63) - 1
+    assert found == [
+        [least, most - 1, -2, -most, -most, most],
+        [least + 1, most, 0, least, least, least],
+        [0, -2, -2, 1, 1, 1],
+        [1, -1, 0, 0, 0, 0],
+    ]
+
+
+def test_division_by_a_column() -> None:
+    found = rows(f"{_EDGES} | extend y = x - x | project x / y, x % y, x / x, x % x, 7 % x")
+    assert [row[:2] for row in found] == [[None, None]] * 4
+    assert [row[2:4] for row in found] == [[1, 0], [1, 0], [1, 0], [None, None]]
+    assert [row[4] for row in found] == [7, 7, 0, None]
+
+
+def test_sums_wrap() -> None:
+    assert rows("datatable(x: long)[9223372036854775807, 1] | summarize sum(x)") == [[-(1 << 63)]]
+    assert rows("datatable(x: long)[9223372036854775806, 1, 9223372036854775807] | summarize avg(x)") == [
+        [-2 / 3]
+    ]
+
+
+def test_bins_at_the_ends() -> None:
+    assert rows(f"{_EDGES} | project bin(x, 10)") == [
+        [9223372036854775800],
+        [9223372036854775806],
+        [-10],
+        [0],
+    ]
+
+
+def test_the_last_tick_has_no_day_of_the_week() -> None:
+    assert value("dayofweek(datetime(9999-12-31 23:59:59.9999999))") is None
+    assert value("dayofweek(datetime(9999-12-31 23:59:59.9999998))") == "5.00:00:00"
