@@ -26,6 +26,10 @@ ADVICE = {
     "fork": "Other bytes were received before under the same seqs: open a new epoch. Never at HTTP level; in "
     "a result of `POST /v1/batches`.",
     "forbidden": "The token is known, but not for this scope, tenant or table: use another.",
+    "invalid_client": "The client or its secret is unknown or revoked: make one with "
+    "`gapless token create --client`. At the token endpoints, in their own shape.",
+    "unsupported_grant_type": "The token endpoint gives tokens for client_credentials alone. In OAuth's own "
+    "shape.",
     "http": "Any other error of the HTTP server, with its own status: see `text`.",
     "method": "The path does not take this method: see `/v1/openapi.json`.",
     "not_found": "There is no such path or thing: see `/v1/openapi.json`, or list what there is.",

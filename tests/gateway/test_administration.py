@@ -123,6 +123,7 @@ def test_the_life_of_a_token(running: Platform) -> None:
         "created_us": NOW_US,
         "by": admin_id(running),
         "revoked_us": None,
+        "client": False,
     }
     path = f"/v1/tokens/{created['id']}"
     for _ in range(2):

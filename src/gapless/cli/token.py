@@ -1,4 +1,4 @@
-"""``gapless token``: make tokens."""
+"""``gapless token``: make tokens, and clients that get tokens for themselves."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import typer
 from gapless.cli.client import connect
 from gapless.cli.options import DATA_DEFAULT, Ca, Data, Token, Url, group
 from gapless.cli.output import write
+from gapless.gateway.tenants import azure_tenant_id
 
 app = group("Tokens: who may do what.")
 
 
 class _NewToken(msgspec.Struct):
+    id: str
     token: str
 
 
@@ -30,13 +32,31 @@ def create(
     table: Annotated[
         list[str] | None, typer.Option(help="Only for this table; may be given several times.")
     ] = None,
+    as_client: Annotated[
+        bool,
+        typer.Option(
+            "--client",
+            help="Make a client, for Azure's client libraries; print what they need to know of it.",
+        ),
+    ] = False,
     data: Data = DATA_DEFAULT,
     url: Url = None,
     token: Token = None,
     ca: Ca = None,
 ) -> None:
-    """Make a token and print it alone; it is never shown again."""
+    """Make a token and print it alone; it is never shown again.
+
+    With --client, print variables as azure-identity reads them; the secret is never shown again.
+    """
     with connect(data, url, token, ca) as client:
-        wanted = {"tenant": tenant, "scope": scope, "tables": table or []}
+        wanted = {"tenant": tenant, "scope": scope, "tables": table or [], "client": as_client}
         made = client.post("/v1/tokens", wanted, _NewToken)
-    write(f"{made.token}\n".encode())
+    if not as_client:
+        write(f"{made.token}\n".encode())
+        return
+    known = {
+        "AZURE_TENANT_ID": azure_tenant_id(tenant),
+        "AZURE_CLIENT_ID": made.id,
+        "AZURE_CLIENT_SECRET": made.token,
+    }
+    write("".join(f"{name}={value}\n" for name, value in known.items()).encode())

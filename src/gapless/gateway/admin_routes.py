@@ -20,15 +20,17 @@ T = TypeVar("T")
 
 
 class TokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A token to be made; no ``tables`` are all of the tenant's. Tenant ``*`` goes with scope admin only."""
+    """A token to be made; no ``tables`` are all of the tenant's. Tenant ``*`` goes with scope admin only.
+    ``client``: make a client, which gets access tokens for its secret."""
 
     tenant: str
     scope: Scope
     tables: tuple[str, ...] = ()
+    client: bool = False
 
 
 class NewToken(msgspec.Struct, frozen=True):
-    """A token's text, which is never shown again."""
+    """A token's text, or a client's secret, which is never shown again."""
 
     id: str
     token: str
@@ -44,6 +46,7 @@ class TokenShown(msgspec.Struct, frozen=True):
     created_us: int
     by: str
     revoked_us: int | None
+    client: bool
 
 
 class Tokens(msgspec.Struct, frozen=True):
@@ -74,7 +77,7 @@ class _AdminHandlers:
         wanted = await self._body(request, TokenRequest, "a token request")
         self._access.require(request, "admin", wanted.tenant)
         token, secret = await self._administration.create_token(
-            wanted.tenant, wanted.tables, wanted.scope, by=admin.id
+            wanted.tenant, wanted.tables, wanted.scope, by=admin.id, client=wanted.client
         )
         return json_response(NewToken(token.id, secret), 201)
 
@@ -190,4 +193,5 @@ def _shown(token: Token) -> TokenShown:
         created_us=token.created_us,
         by=token.by,
         revoked_us=token.revoked_us,
+        client=token.client,
     )

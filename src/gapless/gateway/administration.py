@@ -28,16 +28,17 @@ class Administration:
         self._now_us = now_us
 
     async def create_token(
-        self, tenant: str, tables: Sequence[str], scope: Scope, *, by: str
+        self, tenant: str, tables: Sequence[str], scope: Scope, *, by: str, client: bool = False
     ) -> tuple[Token, str]:
         """A new token and its text, which nobody can ask for again; durable on return.
 
         The journal first: a crash after it leaves a token that is on record and that nobody has, which is
         harmless; the other way round would leave one that works and is on no record.
         """
-        token, secret = mint(tenant, tuple(tables), scope, by=by, now_us=self._now_us())
+        token, secret = mint(tenant, tuple(tables), scope, by=by, now_us=self._now_us(), client=client)
         tables_text = " ".join(token.tables) or "all"
-        await self.config(f"token {token.id} created: {scope} for tenant {tenant}, tables {tables_text}", by)
+        kind = "client" if client else "token"
+        await self.config(f"{kind} {token.id} created: {scope} for tenant {tenant}, tables {tables_text}", by)
         await asyncio.to_thread(self._tokens.add, token)
         return token, secret
 

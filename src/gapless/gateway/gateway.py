@@ -21,8 +21,10 @@ from gapless.gateway.fold import Changes
 from gapless.gateway.follower import Follower
 from gapless.gateway.index import BatchIndex
 from gapless.gateway.intake import Intake
-from gapless.gateway.keys import receipt_signer
+from gapless.gateway.keys import access_key, receipt_signer
 from gapless.gateway.metrics import GatewayMetrics
+from gapless.gateway.oauth.access_tokens import AccessTokens
+from gapless.gateway.oauth.rate import Rate
 from gapless.gateway.ports import Journal
 from gapless.gateway.settings import GatewaySettings
 from gapless.gateway.tokens import EVERY_TENANT, FIRST_START, TokenStore, admin_needed, write_admin
@@ -48,8 +50,9 @@ class Gateway:
     """Everything under ``/v1`` that writes; ``gapless.gateway.routes`` puts it on HTTP.
 
     ``directory`` is the platform's data directory; in it, each readable by its owner alone:
-    ``receipt.key`` (signs receipts), ``admin.token`` (written at the first start, and again when it is
-    missing), ``tokens.json`` and ``index.sqlite`` (may be deleted while the gateway is stopped).
+    ``receipt.key`` (signs receipts), ``access.key`` (signs access tokens), ``admin.token`` (written at the
+    first start, and again when it is missing), ``tokens.json`` and ``index.sqlite`` (may be deleted while the
+    gateway is stopped).
     At most one gateway may use a directory and its journal at a time. The journal stays the caller's:
     open it before, close it after. Raises Misconfigured for settings or a key file that cannot be,
     Corrupt for a damaged ``tokens.json``, Unavailable if the disk takes nothing.
@@ -73,7 +76,12 @@ class Gateway:
         self._admin_path = f"{directory}/admin.token"
         self._signer, self._new_key = receipt_signer(self._disk, f"{directory}/receipt.key")
         self.tokens = TokenStore(self._disk, f"{directory}/tokens.json")
-        self.access = Access(self.tokens)
+        self.now_us = now_us
+        self.access_tokens = AccessTokens(
+            access_key(self._disk, f"{directory}/access.key"), bounds.access_token_s
+        )
+        self.token_rate = Rate(bounds.token_requests_per_s_max, monotonic_s)
+        self.access = Access(self.tokens, self.access_tokens, now_us)
         self.administration = Administration(journal, self.tokens, now_us)
         self._index = BatchIndex(f"{directory}/index.sqlite", journal.reader())
         self._fences = Fences()

@@ -1,4 +1,4 @@
-"""The key that signs receipts: one small file, made at the first start, read ever after."""
+"""The keys that sign receipts and access tokens: small files, made at the first start, read ever after."""
 
 from __future__ import annotations
 
@@ -14,13 +14,27 @@ def receipt_signer(disk: Disk, path: str) -> tuple[Signer, bool]:
     Raises Misconfigured when the file holds anything else: signing with another key would make the
     receipts given so far look forged.
     """
+    key, new = _key(disk, path, "restore it from a backup")
+    return Signer(key), new
+
+
+def access_key(disk: Disk, path: str) -> bytes:
+    """The key that ``path`` holds, as ``receipt_signer``. With another key the access tokens that are in use
+    are refused, and clients ask for new ones."""
+    return _key(disk, path, "remove it")[0]
+
+
+def _key(disk: Disk, path: str, advice: str) -> tuple[bytes, bool]:
+    """The 32 bytes in the file ``path``, and whether they were made just now."""
     stored = read_small(disk, path)
     if stored is None:
-        private = Signer.new_private_key()
-        write_atomically(disk, path, private.hex().encode() + b"\n")
-        return Signer(private), True
+        key = Signer.new_private_key()
+        write_atomically(disk, path, key.hex().encode() + b"\n")
+        return key, True
     try:
-        private = bytes.fromhex(stored.decode("ascii"))
-        return Signer(private), False
-    except ValueError as error:
-        raise Misconfigured([f"{path} does not hold a receipt key: restore it from a backup"]) from error
+        key = bytes.fromhex(stored.decode("ascii"))
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise Misconfigured([f"{path} does not hold a key of 64 hex digits: {advice}"])
+    return key, False

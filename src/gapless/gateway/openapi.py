@@ -25,6 +25,7 @@ _ERRORS = {
     408: "the body did not arrive in time",
     413: "too much at once: send less",
     422: "wrong as it is: do not send it again unchanged",
+    415: "a content encoding that is not taken",
     429: "not now: send it again after Retry-After seconds",
     503: "something this depends on does not answer: send it again",
 }
@@ -45,7 +46,7 @@ class NotDone(msgspec.Struct, frozen=True):
 
 class Endpoint(NamedTuple):
     """One method of one path. ``body`` and ``answer`` are types, or a media type for what is not JSON;
-    ``errors`` are the statuses that it answers with besides ``status``."""
+    ``errors`` are the statuses that it answers with besides ``status``, in the shape of ``failure``."""
 
     method: str
     path: str
@@ -58,6 +59,7 @@ class Endpoint(NamedTuple):
     answer_text: str = "done"
     status: int = 200
     errors: tuple[int, ...] = ()
+    failure: type = NotDone
 
 
 def document(
@@ -66,7 +68,7 @@ def document(
     more_schemas: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The OpenAPI document of ``endpoints`` and of what others add: path items and named schemas."""
-    types = [t for endpoint in endpoints for t in (endpoint.body, endpoint.answer) if _is_type(t)]
+    types = [t for e in endpoints for t in (e.body, e.answer, e.failure) if _is_type(t)]
     types = list(dict.fromkeys([*types, NotDone]))
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     schema_of = dict(zip(types, schemas, strict=True))
@@ -111,7 +113,7 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, An
     for status in sorted({*endpoint.errors, *((401, 403) if endpoint.scope else ())}):
         operation["responses"][str(status)] = {
             "description": _ERRORS[status],
-            "content": _content(NotDone, schema_of),
+            "content": _content(endpoint.failure, schema_of),
         }
     return operation
 

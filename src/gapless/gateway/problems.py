@@ -60,7 +60,17 @@ def text_of(error: GaplessError) -> str:
     return text if len(text) <= _TEXT_CHARACTERS_MAX else text[:_TEXT_CHARACTERS_MAX] + " ..."
 
 
-def problem_response(error: GaplessError) -> Response:
+#: From a code, for programs, and a text, for people, to the content of an answer.
+Shape = Callable[[str, str], object]
+
+
+def plain_shape(code: str, text: str) -> object:
+    """How Gapless' own API says what it did not do."""
+    return {"error": {"code": code, "text": text}}
+
+
+def problem_response(error: GaplessError, shape: Shape = plain_shape) -> Response:
+    """The answer that says what the caller should do about ``error``."""
     status = status_of(error)
     headers: dict[str, str] = {}
     if isinstance(error, Busy):
@@ -69,20 +79,22 @@ def problem_response(error: GaplessError) -> Response:
         headers["Retry-After"] = "1"
     elif status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return json_response({"error": {"code": error.code, "text": text_of(error)}}, status, headers)
+    return json_response(shape(error.code, text_of(error)), status, headers)
 
 
-def unexpected_response(error: Exception) -> Response:
+def unexpected_response(error: Exception, shape: Shape = plain_shape) -> Response:
     """The answer to a defect: an id that stands beside the traceback in the log, and nothing else."""
     incident = uuid4().hex[:12]
     _log.error("unexpected", incident=incident, exc_info=error)
     text = f"the platform failed at this request: retry it, and give its operator the id {incident}"
-    return json_response({"error": {"code": "unexpected", "text": text}}, 500)
+    return json_response(shape("unexpected", text), 500)
 
 
-def guarded(handler: Handler, refused: Callable[[str], None] = lambda code: None) -> Handler:
-    """``handler`` with every failure turned into its answer; no traceback leaves. ``refused`` is told
-    the code of each."""
+def guarded(
+    handler: Handler, refused: Callable[[str], None] = lambda code: None, shape: Shape = plain_shape
+) -> Handler:
+    """``handler`` with every failure turned into its answer, of that ``shape``; no traceback leaves.
+    ``refused`` is told the code of each."""
 
     @wraps(handler)
     async def answer(request: Request) -> Response:
@@ -90,13 +102,13 @@ def guarded(handler: Handler, refused: Callable[[str], None] = lambda code: None
             return await handler(request)
         except GaplessError as error:
             refused(error.code)
-            return problem_response(error)
+            return problem_response(error, shape)
         except ClientDisconnect:
             refused("disconnected")
             return Response(status_code=499)  # nobody reads it
         except Exception as error:
             refused("unexpected")
-            return unexpected_response(error)
+            return unexpected_response(error, shape)
 
     return answer
 

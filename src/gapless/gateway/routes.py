@@ -19,6 +19,7 @@ from gapless.gateway.answers import Result
 from gapless.gateway.bodies import declared_bytes, read_body
 from gapless.gateway.claims import ClaimsAnswer
 from gapless.gateway.gateway import Gateway, Health
+from gapless.gateway.oauth.routes import oauth_endpoints, oauth_routes
 from gapless.gateway.openapi import BINARY, TEXT, Endpoint, document
 from gapless.gateway.problems import guarded, json_response
 from gapless.log.frame import HEAD_BYTES
@@ -50,7 +51,7 @@ def ingest_routes(
     more_paths: Mapping[str, Mapping[str, Any]] | None = None,
     more_schemas: Mapping[str, Any] | None = None,
 ) -> list[Route]:
-    """The gateway's routes: ``/v1/...``, ``/healthz`` and ``/metrics``.
+    """The gateway's routes: ``/v1/...``, the token endpoints, ``/healthz`` and ``/metrics``.
 
     ``more_paths`` and ``more_schemas`` are what others add to ``/v1/openapi.json``: path items by path
     (not templates of ours) and JSON schemas by name.
@@ -60,10 +61,12 @@ def ingest_routes(
     async def openapi(request: Request) -> Response:
         return described
 
+    oauth = oauth_endpoints(gateway)
     endpoints.append(Endpoint("GET", "/v1/openapi.json", openapi, "This description of the API", answer=dict))
-    described = json_response(document(endpoints, more_paths, more_schemas))
+    described = json_response(document([*endpoints, *oauth], more_paths, more_schemas))
     refused = gateway.metrics.refused
-    return [Route(e.path, guarded(e.handler, refused), methods=[e.method]) for e in endpoints]
+    ours = [Route(e.path, guarded(e.handler, refused), methods=[e.method]) for e in endpoints]
+    return [*ours, *oauth_routes(oauth, refused)]
 
 
 class _Handlers:

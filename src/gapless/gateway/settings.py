@@ -49,6 +49,10 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     index_interval_s: float = 0.5
     #: How long ``start`` waits for the index to catch up; after that it goes on in the background.
     index_wait_s: float = 5.0
+    #: How long an access token holds.
+    access_token_s: int = 3600
+    #: Requests for access tokens of one peer, by its address; twice as many at once. Over it: 429.
+    token_requests_per_s_max: float = 20.0
     #: No progress for so long, while something waits, is "stuck" in /healthz.
     stuck_after_s: float = 10.0
 

@@ -3,12 +3,16 @@
 A token is ``gl_`` and 43 URL-safe characters: 256 random bits. Only its SHA-256 is kept, and tokens are
 found by that hash, so that no comparison runs over the secret itself. The store is a small file of its
 own, replaced atomically: rebuilding the index must not lose it.
+
+A client is a token whose text, its secret, opens nothing by itself: it is exchanged for access tokens (see
+``gapless.gateway.oauth``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+import uuid
 from threading import Lock
 from typing import Literal
 
@@ -31,7 +35,8 @@ _TOKENS_MAX = 100_000
 
 
 class Token(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What is known of a token; ``sha256`` is that of its text. No ``tables`` are all of the tenant's."""
+    """What is known of a token; ``sha256`` is that of its text. No ``tables`` are all of the tenant's.
+    ``client``: its text is a client's secret."""
 
     id: str
     sha256: str
@@ -41,6 +46,7 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     by: str
     tables: tuple[str, ...] = ()
     revoked_us: int | None = None
+    client: bool = False
 
     def allows(self, scope: Scope, tenant: str) -> bool:
         """Whether it is good for ``scope`` in ``tenant``; ``admin`` includes the other two."""
@@ -64,11 +70,16 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def mint(tenant: str, tables: tuple[str, ...], scope: Scope, *, by: str, now_us: int) -> tuple[Token, str]:
+def mint(
+    tenant: str, tables: tuple[str, ...], scope: Scope, *, by: str, now_us: int, client: bool = False
+) -> tuple[Token, str]:
     """A new token and its text; nobody accepts it before it was given to ``TokenStore.add``.
 
-    Raises Refused for names that cannot be, and for a token of every tenant that is not ``admin``.
+    Raises Refused for names that cannot be, for a token of every tenant that is not ``admin``, and for a
+    client of every tenant.
     """
+    if client and tenant == EVERY_TENANT:
+        raise Refused("a client is of one tenant: name it")
     if tenant != EVERY_TENANT:
         check_name("tenant", tenant)
     elif scope != "admin":
@@ -77,15 +88,16 @@ def mint(tenant: str, tables: tuple[str, ...], scope: Scope, *, by: str, now_us:
         )
     for table in tables:
         table_schema(table)
-    secret = "gl_" + secrets.token_urlsafe(32)
+    secret = ("gls_" if client else "gl_") + secrets.token_urlsafe(32)
     token = Token(
-        id=secrets.token_hex(8),
+        id=str(uuid.uuid4()) if client else secrets.token_hex(8),
         sha256=digest_of(secret),
         tenant=tenant,
         scope=scope,
         created_us=now_us,
         by=by,
         tables=tuple(dict.fromkeys(tables)),
+        client=client,
     )
     return token, secret
 
@@ -101,18 +113,24 @@ class TokenStore:
         self._path = path
         self._lock = Lock()
         self._by_digest = {token.sha256: token for token in self._load()}
+        self._by_id = {token.id: token for token in self._by_digest.values()}
 
     def find(self, secret: str) -> Token | None:
-        """The token with this text, unless it is unknown or revoked."""
+        """The token with this text, unless it is unknown, revoked or a client."""
         token = self._by_digest.get(digest_of(secret))
-        return token if token is not None and token.revoked_us is None else None
+        return token if token is not None and token.revoked_us is None and not token.client else None
+
+    def client(self, secret: str) -> Token | None:
+        """The client with this secret, unless it is unknown, revoked or none."""
+        token = self._by_digest.get(digest_of(secret))
+        return token if token is not None and token.revoked_us is None and token.client else None
 
     def all(self) -> list[Token]:
         """Every token ever made, oldest first, the revoked ones too."""
         return list(self._by_digest.values())
 
     def get(self, token_id: str) -> Token | None:
-        return next((token for token in self.all() if token.id == token_id), None)
+        return self._by_id.get(token_id)
 
     def add(self, token: Token) -> None:
         """Accept a token from now on. Raises Refused when there are too many, Unavailable if the disk
@@ -142,6 +160,7 @@ class TokenStore:
                     f"{self._path} cannot be written ({error.strerror}): look at its disk"
                 ) from error
             self._by_digest = tokens
+            self._by_id = {**self._by_id, token.id: token}
 
     def _load(self) -> tuple[Token, ...]:
         data = read_small(self._disk, self._path)
