@@ -79,6 +79,7 @@ def says(
     opened: EpochOpen = FIRST,
     stream: StreamKey = STREAM,
     closed: bool = False,
+    at_least: bool = False,
     read_bytes: int = 0,
     unread_bytes: int = 0,
 ) -> StreamClaim:
@@ -89,6 +90,7 @@ def says(
         held=held,
         refused=refused,
         closed=closed,
+        at_least=at_least,
         read_bytes=read_bytes,
         unread_bytes=unread_bytes,
     )

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from gapless.ledger.auditor import Auditor
+from gapless.ledger.chains import LATE_MAX
 from gapless.ledger.findings import Findings
 from gapless.ledger.ledger import Ledger
 from gapless.ledger.states import Allowances
@@ -317,8 +318,10 @@ def test_a_key_that_changes_is_told_under_the_same_id_each_time(watched: Watched
     other = Agent(private_key=b"o" * 32)
     (finding,) = other.claim(watched.ledger, watched.now_us, says(0))
     assert finding.kind == "agent_key_changed" and finding.tenant == "contoso"
-    watched.claim(says(0))
-    assert other.claim(watched.ledger, watched.now_us, says(0)) == [finding]
+    for agent in (watched.agent, other):  # a few statements of a replaced key may have been on their way
+        told = [agent.claim(watched.ledger, watched.now_us, says(0)) for _ in range(LATE_MAX + 1)]
+        assert [len(each) for each in told] == LATE_MAX * [0] + [1]
+    assert told[-1] == [finding]
 
 
 def test_a_rollback_has_the_id_of_the_gateways_own_finding(watched: Watched) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from gapless.ledger.audit import audit
+from gapless.ledger.chains import LATE_MAX
 from gapless.ledger.ledger import Ledger
 from gapless.ledger.states import Allowances
 from gapless.model.claim import ClaimSet, statement_digest
 from gapless.model.signing import Signed, Signer
+from gapless.model.stream import EpochOpen
 
-from .support import FIRST, SECOND, STREAM, header, says
+from .support import FIRST, SECOND, STREAM, Agent, header, says
 
 SIGNER = Signer(b"k" * 32)
 
@@ -71,3 +73,67 @@ def test_an_epoch_in_which_two_count_is_never_complete() -> None:
         report = audit(ledger, 135 * SECOND, allowed=Allowances(), **window)
         assert report.verdict == "unknown"
         assert "two count in its epoch" in report.reasons[0]
+
+
+def test_an_epoch_whose_end_was_damaged_may_be_claimed_shorter_and_what_is_gone_is_missing() -> None:
+    """The spool lost the end of an epoch: what it claimed of it before stays due, and is no step back."""
+    ledger, agent = Ledger(), Agent()
+    successor = EpochOpen("2" * 32, FIRST.epoch)
+    agent.claim(ledger, 10 * SECOND, says(100, held=((0, 100),)))
+    for now in (12, 14, 60):
+        left = says(60, held=((0, 60),), at_least=True)
+        assert agent.claim(ledger, now * SECOND, left, says(0, opened=successor)) == []
+        ledger.review(now * SECOND)
+    stream = ledger.streams[STREAM.id]
+    book = stream.epochs[FIRST.epoch]
+    assert (stream.current, book.claimed_next, book.disputed) == (successor.epoch, 100, False)
+    assert [(gap.first, gap.next) for gap in book.gaps(60 * SECOND, 5 * SECOND)] == [(60, 100)]
+    # The end is unknown since the last claim of an agent that knew it, and not since the last one at all.
+    report = audit(ledger, 60 * SECOND, from_us=11 * SECOND, to_us=13 * SECOND, allowed=Allowances())
+    assert any("nothing says where" in reason for reason in report.reasons)
+
+
+def test_what_a_replaced_key_said_before_it_was_replaced_is_due_and_no_step_back() -> None:
+    """The disk is lost, a new key speaks, and then statements of the old one arrive."""
+    ledger, old, new = Ledger(), Agent(), Agent(private_key=b"o" * 32)
+    other = EpochOpen("3" * 32)
+    old.claim(ledger, 10 * SECOND, says(50))
+    [changed] = new.claim(ledger, 20 * SECOND, says(0, opened=other))
+    assert changed.kind == "agent_key_changed"
+    assert old.claim(ledger, 21 * SECOND, says(80, held=((50, 80),))) == []
+    assert new.claim(ledger, 22 * SECOND, says(3, opened=other)) == []
+    ledger.review(22 * SECOND)
+    stream = ledger.streams[STREAM.id]
+    book = stream.epochs[FIRST.epoch]
+    assert (stream.current, book.claimed_next) == (other.epoch, 80)
+    assert [(gap.first, gap.next) for gap in book.gaps(30 * SECOND, 5 * SECOND)] == [(0, 80)]
+
+
+def test_an_epoch_that_only_a_replaced_key_spoke_of_does_not_become_the_current_one() -> None:
+    ledger, old, new = Ledger(), Agent(), Agent(private_key=b"o" * 32)
+    old.claim(ledger, 10 * SECOND, says(50))
+    unheard, current = EpochOpen("3" * 32, FIRST.epoch, 50), EpochOpen("4" * 32)
+    new.claim(ledger, 20 * SECOND, says(0, opened=current))
+    assert old.claim(ledger, 21 * SECOND, says(50, closed=True), says(7, opened=unheard)) == []
+    stream = ledger.streams[STREAM.id]
+    assert stream.current == current.epoch
+    assert stream.epochs[unheard.epoch].next == 7
+
+
+def test_a_replaced_key_that_goes_on_for_long_is_in_use_again() -> None:
+    ledger, old, new = Ledger(), Agent(), Agent(private_key=b"o" * 32)
+    old.claim(ledger, 10 * SECOND, says(50))
+    new.claim(ledger, 20 * SECOND, says(50))
+    told = [old.claim(ledger, (21 + n) * SECOND, says(50 + n)) for n in range(LATE_MAX + 1)]
+    assert [len(findings) for findings in told] == LATE_MAX * [0] + [1]
+    assert ledger.streams[STREAM.id].last_claim_us == (21 + LATE_MAX) * SECOND
+
+
+def test_a_replaced_key_that_uses_a_number_twice_was_rolled_back() -> None:
+    ledger, old, new = Ledger(), Agent(), Agent(private_key=b"o" * 32)
+    restored = Agent()
+    for agent, now in ((old, 10), (new, 20)):
+        agent.claim(ledger, now * SECOND, says(50))
+    kinds = {finding.kind for finding in restored.claim(ledger, 30 * SECOND, says(40))}
+    assert "rollback" in kinds
+    assert ledger.streams[STREAM.id].epochs[FIRST.epoch].disputed

@@ -40,8 +40,8 @@ class Witnessed(msgspec.Struct, frozen=True, kw_only=True):
 def stream_claims(
     view: SpoolView, acks: Acks, unread_bytes: Mapping[StreamKey, int] | None = None
 ) -> tuple[StreamClaim, ...]:
-    """One claim per stream, and one per epoch that it left (closed, if that is where it ended for
-    certain). ``next`` is what is durable."""
+    """One claim per stream, and one per epoch that it left: closed, if that is where it ended for certain.
+    ``next`` is what is durable."""
     held: dict[str, RangeSet] = {}
     refused: dict[str, RangeSet] = {}
     for batch in view.batches:
@@ -69,6 +69,7 @@ def stream_claims(
                     unread_bytes=unread if opened == state.opened else 0,
                     reader_us=seen if opened == state.opened else 0,
                     closed=closed,
+                    at_least=opened != state.opened and not closed,
                 )
             )
     return tuple(claims)

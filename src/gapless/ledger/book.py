@@ -143,7 +143,7 @@ class EpochBook(msgspec.Struct, kw_only=True):
             return False
         self.claimed_next = next_
         self.next = max(self.next, next_)
-        self.held, self.refused = held, refused
+        self.hold(held, refused)
         self.last_claim_us = max(self.last_claim_us, at_us)
         self._witness(next_, at_us)
         if self.points and self.points[-1].seq == next_:
@@ -154,6 +154,18 @@ class EpochBook(msgspec.Struct, kw_only=True):
                 del self.points[1 : _POINTS_MAX // 2 : 2]
         self.advance()
         return True
+
+    def claim_at_least(self, next_: int) -> None:
+        """A claim of somebody who does not know the last word: the seqs below ``next_`` were given. It is no
+        witness of its time, and proves no other claim wrong."""
+        if not self.disputed:
+            self.claimed_next = max(self.claimed_next, next_)
+            self.next = max(self.next, next_)
+
+    def hold(self, held: RangeSet, refused: RangeSet) -> None:
+        """What an agent's latest claim says its spool holds. In a disputed epoch nothing counts as held."""
+        if not self.disputed:
+            self.held, self.refused = held, refused
 
     def dispute(self) -> None:
         """Two counted in this epoch. What was claimed before stays due; what one of them holds may be

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from gapless.ledger.ledger import AgentBook, StreamBook
+from gapless.ledger.chains import AgentBook
+from gapless.ledger.ledger import StreamBook
 from gapless.model.ranges import Range, RangeSet
 
 

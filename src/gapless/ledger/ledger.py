@@ -14,8 +14,9 @@ import msgspec
 
 from gapless.ledger import events
 from gapless.ledger.book import Account, EpochBook
+from gapless.ledger.chains import AgentBook, Chain, Standing
 from gapless.model.batch import BatchHeader
-from gapless.model.claim import ClaimSet, Loss, Restart, StreamClaim, statement_digest
+from gapless.model.claim import ClaimSet, Loss, StreamClaim, statement_digest
 from gapless.model.finding import Finding
 from gapless.model.ranges import RangeSet
 from gapless.model.signing import Signed
@@ -25,10 +26,6 @@ from gapless.model.stream import EpochOpen, StreamKey
 _SKEW_US_MAX = 60_000_000
 
 _RESTARTS_MAX = 64  # of one agent's claims that become findings, and that are known again
-
-#: How many numbers behind the newest a statement may arrive, as at the gateway: requests that waited in a
-#: gateway that stood still are journaled in any order.
-_LATE_MAX = 32
 
 
 class StreamBook(msgspec.Struct, kw_only=True):
@@ -59,17 +56,6 @@ class StreamBook(msgspec.Struct, kw_only=True):
     def name(self) -> str:
         """The stream as people know it."""
         return events.label(self.key)
-
-
-class AgentBook(msgspec.Struct, kw_only=True):
-    """The chain of one agent's claims, for one tenant."""
-
-    key: str
-    n: int
-    digest: str
-    last_claim_us: int
-    restarts: tuple[Restart, ...] = ()  # those known already: claims repeat them
-    digests: dict[int, str] = {}  # of the newest numbers, as far as statements told
 
 
 class Ledger:
@@ -105,14 +91,21 @@ class Ledger:
         at_us = received_us if skewed else min(claims.at_us, received_us)
         findings: list[Finding] = []
         digest = statement_digest(signed.statement)
-        self._dispute_shared(claims, digest, signed.key)
+        tenants = sorted({claim.stream.tenant for claim in claims.streams} or {""})
+        standings = {tenant: self._standing(tenant, claims, signed.key, digest) for tenant in tenants}
         for claim in claims.streams:
-            if not self._is_late(claim.stream.tenant, claims, digest, signed.key):
-                findings += self._claim(claims, claim, at_us, received_us)
+            match standings[claim.stream.tenant]:
+                case "next":
+                    findings += self._claim(claims, claim, at_us, received_us)
+                case "contradicts":
+                    self._dispute(claim)  # before anything of it is taken
+                    findings += self._claim(claims, claim, at_us, received_us)
+                case "outdated":
+                    self._claim_outdated(claim, received_us)
         for loss in claims.losses:
             findings += self.loss(loss)
-        for tenant in sorted({claim.stream.tenant for claim in claims.streams} or {""}):
-            findings += self._chain(tenant, claims, signed, received_us)
+        for tenant, standing in standings.items():
+            findings += self._agent(tenant, claims, signed.key, digest, standing, received_us)
         return findings
 
     def posting(
@@ -227,6 +220,10 @@ class Ledger:
         stream_id, stream = self._stream(claim.stream, received_us)
         book = self._epoch(stream, claim.opened, received_us)
         held, refused = RangeSet(claim.held), RangeSet(claim.refused)
+        if claim.at_least:
+            book.claim_at_least(claim.next)
+            book.hold(held, refused)
+            return []
         if not book.claim(claim.next, held, refused, at_us):
             return [events.went_back(stream_id, claim, book.claimed_next, received_us)]
         if claim.closed and not book.disputed:
@@ -249,64 +246,52 @@ class Ledger:
         stream.last_claim_us = max(stream.last_claim_us, received_us)
         return []
 
-    def _is_late(self, tenant: str, claims: ClaimSet, digest: str, key: str) -> bool:
-        """Whether they only arrived after newer ones of the same chain: then they say nothing that those do
-        not say better, and a smaller ``next`` is no step back."""
+    def _claim_outdated(self, claim: StreamClaim, received_us: int) -> None:
+        """A claim of a chain that another took the place of: what it says was given is due, and no more. What
+        its agent held then, that one may have lost with the chain."""
+        _, stream = self._stream(claim.stream, received_us)
+        book = stream.epochs.get(claim.opened.epoch)
+        if book is None:
+            current = stream.current
+            book = self._epoch(stream, claim.opened, received_us)
+            stream.current = current or claim.opened.epoch
+        book.claim_at_least(claim.next)
+        if claim.closed and not book.disputed:
+            book.close(claim.next)
+
+    def _standing(self, tenant: str, claims: ClaimSet, key: str, digest: str) -> Standing:
         known = self.agents.get((tenant, claims.agent))
-        if known is None or known.key != key or not known.n - _LATE_MAX <= claims.n < known.n:
-            return False
-        return not _contradicts(claims, digest, known)
+        return "next" if known is None else known.standing(key, claims, digest)
 
-    def _dispute_shared(self, claims: ClaimSet, digest: str, key: str) -> None:
-        """Claims that contradict those before them: the epochs known already are disputed, before anything
-        of these claims is taken."""
-        for claim in claims.streams:
-            known = self.agents.get((claim.stream.tenant, claims.agent))
-            if known is None or known.key != key or not _contradicts(claims, digest, known):
-                continue
-            stream = self.streams.get(claim.stream.id)
-            book = stream.epochs.get(claim.opened.epoch) if stream else None
-            if book is not None:
-                book.dispute()
+    def _dispute(self, claim: StreamClaim) -> None:
+        """A claim contradicts those before it: its epoch is disputed if it was known already."""
+        stream = self.streams.get(claim.stream.id)
+        book = stream.epochs.get(claim.opened.epoch) if stream else None
+        if book is not None:
+            book.dispute()
 
-    def _chain(self, tenant: str, claims: ClaimSet, signed: Signed, received_us: int) -> list[Finding]:
+    def _agent(
+        self, tenant: str, claims: ClaimSet, key: str, digest: str, standing: Standing, received_us: int
+    ) -> list[Finding]:
         """The chain of an agent's claims, and what the agent says of itself."""
-        digest = statement_digest(signed.statement)
         known = self.agents.get((tenant, claims.agent))
-        fresh = AgentBook(
-            key=signed.key,
-            n=claims.n,
-            digest=digest,
-            last_claim_us=received_us,
-            restarts=claims.restarts[-_RESTARTS_MAX:],
-            digests=_learned(known.digests if known and known.key == signed.key else {}, claims, digest),
-        )
         self.changed_agents.add((tenant, claims.agent))
         seen = known.restarts if known else ()
+        restarts = claims.restarts[-_RESTARTS_MAX:]
         findings = [
             events.restarted(tenant, claims.agent, restart, received_us)
-            for restart in fresh.restarts
+            for restart in restarts
             if restart not in seen
         ]
-        if known is None or known.key != signed.key or claims.n > known.n:
-            self.agents[tenant, claims.agent] = fresh
-        else:
-            known.last_claim_us = max(known.last_claim_us, received_us)
-            known.digests = fresh.digests
-        if known is not None and known.key != signed.key:
-            findings.append(events.key_changed(tenant, claims.agent, signed.key, received_us))
-        elif known is not None and _contradicts(claims, digest, known):
-            findings.append(events.rolled_back(tenant, claims.agent, signed.key, claims.n, received_us))
+        if known is None:
+            known = AgentBook(key=key, chain=Chain(n=claims.n), last_claim_us=received_us)
+            self.agents[tenant, claims.agent] = known
+        elif known.key != key and standing != "outdated":
+            findings.append(events.key_changed(tenant, claims.agent, key, received_us))
+        if standing == "contradicts":
+            findings.append(events.rolled_back(tenant, claims.agent, key, claims.n, received_us))
+        if standing != "outdated" and (known.key != key or claims.n >= known.chain.n):
+            known.restarts = restarts
+        known.last_claim_us = max(known.last_claim_us, received_us)
+        known.take(key, claims, digest, standing)
         return findings
-
-
-def _contradicts(claims: ClaimSet, digest: str, known: AgentBook) -> bool:
-    """Whether a claim and those before it cannot both be of one agent (I5)."""
-    said = known.digests.get(claims.n, digest), known.digests.get(claims.n - 1, claims.prev)
-    return said != (digest, claims.prev)
-
-
-def _learned(digests: dict[int, str], claims: ClaimSet, digest: str) -> dict[int, str]:
-    """What is known of the chain after a statement; what was known first stays."""
-    learned = {claims.n: digest, claims.n - 1: claims.prev} | digests
-    return {n: of for n, of in learned.items() if n >= max(learned) - _LATE_MAX}

@@ -27,7 +27,7 @@ from gapless.model.finding import LASTING, Finding
 
 _log = structlog.get_logger("gapless.ledger")
 
-FORMAT = 2
+FORMAT = 3
 FILE = "ledger.db"
 _BUSY_TIMEOUT_S = 10.0
 _IDS_MAX = 500  # in one question to the database

@@ -39,7 +39,7 @@ Epoch = tuple[str, str]
 #: What may be told only where its cause was made to happen: which excuse each kind needs.
 _NEEDS: dict[FindingKind, tuple[str, ...]] = {
     "fork": ("rolled back", "spool damaged"),
-    "rollback": ("rolled back", "disk lost", "spool damaged"),
+    "rollback": ("rolled back",),
     "agent_key_changed": ("disk lost",),
     "epoch_unclosed": ("rolled back", "disk lost", "spool damaged"),
     "discontinuity": ("rolled back", "spool damaged"),
