@@ -16,7 +16,7 @@ from gapless.agent.spool import Spool, Times
 from gapless.agent.spool_room import ROOM_MARGIN_BYTES
 from gapless.agent.spool_settings import SpoolSettings
 from gapless.agent.state import LOSSES_MAX
-from gapless.model.batch import Part
+from gapless.model.batch import ORIGINS_MAX, Origin, Part
 from gapless.model.errors import Unavailable
 from gapless.model.ranges import RangeSet
 from gapless.model.stream import StreamKey
@@ -310,10 +310,34 @@ def test_a_fenced_epoch_is_left_and_its_batches_are_given_new_seqs() -> None:
         [*range(70, 80), *range(110, 125)]
     )
     assert len(found.withdrawn) == 2
+    headers = [read[0] for batch in new if (read := found.read(batch))]
+    assert [header.renumbers for header in headers] == [
+        (Origin(f"{1:032x}", 70),),
+        (Origin(f"{1:032x}", 110),),
+        (),
+    ]
     assert all(acks.settles(batch) for batch in found.batches if batch not in new)
     state = spool.stream(STREAM)
     assert (state.opened.prev_epoch, state.opened.prev_next) == (f"{1:032x}", None)
     assert [(old.next, old.proven) for old in state.ended] == [(120, False)]
+
+
+def test_a_batch_that_is_fenced_again_and_again_names_all_the_seqs_that_it_had() -> None:
+    disk = SimDisk(Random(1))
+    spool = opened(disk, count(1))
+    add(spool, 10)
+    spool.commit()
+    fenced = set[str]()
+    for _ in range(ORIGINS_MAX + 2):
+        fenced.add(spool.stream(STREAM).opened.epoch)
+        while spool.renumber(STREAM, fenced, Acks()):
+            pass
+    found = view(disk)
+    [batch] = found.batches
+    read = found.read(batch)
+    assert read is not None
+    assert read[0].renumbers == tuple(Origin(f"{n:032x}", 0) for n in range(3, 3 + ORIGINS_MAX))
+    assert read[0].check().epoch == f"{3 + ORIGINS_MAX:032x}"
 
 
 def test_a_crash_while_renumbering_loses_and_doubles_nothing() -> None:

@@ -101,6 +101,27 @@ def test_a_batch_that_nobody_can_read_is_declared_and_its_segment_goes() -> None
     assert (loss.cause, loss.ranges) == ("spool_corrupt", ((0, 1),))
 
 
+def test_a_segment_with_a_batch_that_nobody_can_read_goes_though_nothing_is_added_behind_it() -> None:
+    """Of a spool that is not full: whoever knew the batch before it rotted claims it as held until then."""
+    disk, mints, acks = SimDisk(Random(0)), count(1), Acks()
+    spool = opened(disk, mints)
+    claims = SpoolView(disk, "spool")
+    for _ in range(2):
+        add(spool, 10)
+    claims.follow_all()
+    kept, rotten = claims.batches
+    disk.flip(segment_path("spool", 0), 8 * rotten.position + 80)
+    receive(acks, kept)
+    assert spool.room.give_up_unreadable(acks)
+    assert spool.room.free(acks) == 1
+    claims.follow_all()
+    assert claims.batches == []
+    [loss] = claims.state.losses.values()
+    assert loss.ranges == ((1, 2),)
+    add(spool, 10)
+    assert [(batch.first, batch.next) for batch in batches(disk)] == [(2, 3)]
+
+
 def test_what_can_be_read_is_not_given_up() -> None:
     disk = SimDisk(Random(0))
     spool = opened(disk, count(1))

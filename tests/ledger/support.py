@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gapless.ledger.ledger import Ledger
-from gapless.model.batch import BatchHeader, Part
+from gapless.model.batch import BatchHeader, Origin, Part
 from gapless.model.claim import ClaimSet, Restart, StreamClaim, statement_digest
 from gapless.model.finding import Finding
 from gapless.model.signing import Signer
@@ -22,6 +22,7 @@ def header(
     opened: EpochOpen = FIRST,
     stream: StreamKey = STREAM,
     parts: tuple[Part, ...] = (),
+    renumbers: tuple[Origin, ...] = (),
 ) -> BatchHeader:
     return BatchHeader(
         stream=stream,
@@ -33,6 +34,7 @@ def header(
         read_from_us=at_us,
         read_to_us=at_us,
         parts=parts,
+        renumbers=renumbers,
     )
 
 

@@ -11,6 +11,8 @@ from gapless.ledger.audit import audit
 from gapless.ledger.encoding import decode_stream, encode_book
 from gapless.ledger.ledger import Ledger
 from gapless.ledger.states import Allowances
+from gapless.model.batch import Origin
+from gapless.model.stream import EpochOpen
 
 from .support import FIRST, SECOND, STREAM, Agent, header, says
 
@@ -58,6 +60,35 @@ def test_every_seq_has_one_account_and_what_is_nowhere_is_missing(
     assert report.verdict == "incomplete" if missing else report.verdict != "incomplete"
     stream = ledger.streams[STREAM.id]
     assert decode_stream(encode_book(stream)) == stream
+
+
+@given(batches=cuts(), data=st.data())
+def test_what_arrives_under_other_seqs_is_awaited_under_its_old_ones_no_more(
+    batches: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    """A fenced epoch's batches are renumbered; some of them arrive under their old seqs all the same."""
+    later = EpochOpen("2" * 32, FIRST.epoch)
+    ledger, agent = Ledger(), Agent()
+    agent.claim(ledger, SECOND, says(SEQS, held=((0, SEQS),)))
+    arrivals = data.draw(
+        st.lists(st.tuples(st.sampled_from(batches), st.booleans()), max_size=2 * len(batches))
+    )
+    seen = {False: set[int](), True: set[int]()}
+    for (first, next_), renumbered in arrivals:
+        origin = (Origin(FIRST.epoch, first),) if renumbered else ()
+        ledger.batch(
+            header(first, next_, SECOND, opened=later if renumbered else FIRST, renumbers=origin), SECOND
+        )
+        seen[renumbered].update(range(first, next_))
+    agent.claim(ledger, 2 * SECOND, says(SEQS), says(SEQS, opened=later))
+    book = ledger.streams[STREAM.id].epochs[FIRST.epoch]
+    moved = {seq for first, next_ in book.renumbered for seq in range(first, next_)}
+    assert moved == seen[True] - seen[False]
+    assert book.balance() == []
+    missing = {seq for gap in book.gaps(2 * SECOND, 0) for seq in range(gap.first, gap.next)}
+    assert missing == set(range(SEQS)) - seen[True] - seen[False]
+    counts = audit(ledger, 2 * SECOND, allowed=Allowances(lag_s=0.0)).streams[0].epochs[0].counts
+    assert counts.claimed == counts.renumbered + counts.pending + counts.missing == SEQS
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12)), max_size=12))

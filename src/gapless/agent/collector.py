@@ -20,8 +20,9 @@ from gapless.model.stream import StreamKey
 #: A batch ends early at so many parts or marks: its header must stay small.
 _PARTS_MAX = 1000
 _MARKS_MAX = 2000
-#: How often a spool that is full is looked at: whether what it waits for can be read at all.
-_CHECK_EVERY_US = 5_000_000
+#: How often the spool is looked at, whether what waits in it can be read at all; and if it is full.
+_CHECK_EVERY_US = 60_000_000
+_CHECK_FULL_EVERY_US = 5_000_000
 #: What a source hands out at a time, unless a line is longer.
 _CHUNK_BYTES_USUAL = 1 << 20
 
@@ -120,7 +121,8 @@ class Collector:
             raw_bytes += intake.raw_bytes
         self._spool.commit()
         self._order.append(self._order.pop(0))  # another is first next time
-        if room == 0 and abs(now_us - self._checked_us) >= _CHECK_EVERY_US:
+        every_us = _CHECK_EVERY_US if room else _CHECK_FULL_EVERY_US
+        if abs(now_us - self._checked_us) >= every_us:
             self._checked_us = now_us
             self._spool.room.give_up_unreadable(acks)
         return Tick(records, raw_bytes, full=room == 0)

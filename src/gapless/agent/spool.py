@@ -25,7 +25,7 @@ from gapless.agent.spool_log import SpoolLog
 from gapless.agent.spool_room import SpoolRoom
 from gapless.agent.spool_settings import SpoolSettings
 from gapless.log.disk import Disk, read_small, write_atomically
-from gapless.model.batch import BatchHeader, Mark, Part, payload_digest
+from gapless.model.batch import ORIGINS_MAX, BatchHeader, Mark, Origin, Part, payload_digest
 from gapless.model.claim import Loss
 from gapless.model.errors import Unavailable
 from gapless.model.stream import EpochOpen, StreamKey
@@ -151,8 +151,9 @@ class Spool(SpoolLog):
         False if there was none. To be called, before anything is added to the stream, until it says so.
 
         Of the fenced epoch nothing is claimed any more: which of two agents' records its seqs were, only
-        the platform's journal can tell. The copy and the withdrawal of the old batch are one frame, so
-        a crash leaves either. The spool may grow over its size meanwhile, by a segment at most.
+        the platform's journal can tell. The new header names the seqs that the batch had there. The copy and
+        the withdrawal of the old batch are one frame, so a crash leaves either. The spool may grow over its
+        size meanwhile, by a segment at most.
         """
         if self.state.opened(stream).epoch in fenced:
             opened = EpochOpen(self._mint(), self.state.opened(stream).epoch)
@@ -167,7 +168,11 @@ class Spool(SpoolLog):
             header, payload = found
             first = self.state.next(stream)
             header = msgspec.structs.replace(
-                header, opened=self.state.opened(stream), first=first, next=first + old.records
+                header,
+                opened=self.state.opened(stream),
+                first=first,
+                next=first + old.records,
+                renumbers=(*header.renumbers, Origin(old.epoch, old.first))[-ORIGINS_MAX:],
             )
             self.add(Batch(header, (), old.position), payload)
             self.commit()

@@ -76,9 +76,9 @@ class SpoolRoom:
 
     def give_up_unreadable(self, acks: Acks, *, bytes_max: int = 4 << 20) -> bool:
         """Declare those batches of the oldest segment that cannot be read any more: whoever uploads may not
-        even know that they are there, and the segment would be kept for ever. Reads about ``bytes_max``, and
-        goes on with the next call. Durable on return; False if none was found. Call it with nothing
-        uncommitted."""
+        even know that they are there, and the segment would be kept for ever, and they claimed as held.
+        Reads about ``bytes_max``, and goes on with the next call. Durable on return; False if none was
+        found. Call it with nothing uncommitted."""
         segments = self._log.writer.segments()
         if not segments:
             return False
@@ -93,6 +93,8 @@ class SpoolRoom:
                 gone += [batch] if self._log.view.read(batch) is None else []
         else:
             self._checked = 0
+        if gone and end == self._log.writer.end:
+            self._log.writer.end_segment()  # so that it can go, though nothing is added
         for loss in losses_of(gone, acks, self._now_us(), "the spool could not read them", "spool_corrupt"):
             self._declare(loss)
         self._log.commit()

@@ -17,7 +17,7 @@ from rich.text import Text
 from gapless.cli.output import printable
 
 _COUNTS = ("claimed", "journaled", "stored", "quarantined", "lost", "pending", "missing")
-_TERMS = ("stored", "quarantined", "filtered", "expired", "lost", "pending", "missing")
+_TERMS = ("stored", "quarantined", "filtered", "expired", "lost", "renumbered", "pending", "missing")
 _ALWAYS = ("claimed", "stored")
 _COLOURS = {"complete": "bold green", "incomplete": "bold red", "unknown": "bold yellow"}
 _SILENT = ("agent silent", "stream dead", "claims down")

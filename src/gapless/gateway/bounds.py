@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from gapless.model.batch import BatchHeader
+from gapless.model.batch import ORIGINS_MAX, BatchHeader
 from gapless.model.claim import ClaimSet, Loss, StreamClaim
 from gapless.model.entry import DecommissionEntry
 from gapless.model.errors import Refused
@@ -29,6 +29,10 @@ def check_header(header: BatchHeader) -> None:
     header.check()
     _check_opened(header.opened)
     _check_numbers("a batch's header", (header.read_from_us, header.read_to_us))
+    if len(header.renumbers) > ORIGINS_MAX:
+        raise Refused(f"the batch names more than {ORIGINS_MAX} earlier places of its seqs")
+    for origin in header.renumbers:
+        _check_numbers("a renumbered batch", (origin.first + header.count,))
     for part in header.parts:
         _check_numbers("a part of a batch", (part.start, part.end, part.count))
 

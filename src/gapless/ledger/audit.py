@@ -24,7 +24,8 @@ _FOREVER_US = 1 << 62
 
 
 class Counts(msgspec.Struct):
-    """Records by account. claimed = stored + quarantined + filtered + expired + lost + pending + missing."""
+    """Records by account. claimed = stored + quarantined + filtered + expired + lost + renumbered + pending
+    + missing."""
 
     claimed: int = 0
     journaled: int = 0
@@ -33,6 +34,7 @@ class Counts(msgspec.Struct):
     filtered: int = 0
     expired: int = 0
     lost: int = 0
+    renumbered: int = 0
     pending: int = 0
     missing: int = 0
     duplicates: int = 0
@@ -186,6 +188,7 @@ def _counts(book: EpochBook, gaps: list[Gap]) -> Counts:
         filtered=book.filtered.total,
         expired=book.expired.total,
         lost=book.lost.total,
+        renumbered=book.renumbered.total,
         pending=book.next - book.settled.total - missing,
         missing=missing,
         duplicates=book.duplicate_records,

@@ -2,7 +2,7 @@
 
     claimed      [0, next): what the agent's latest claim, or a batch, says exists
     journaled    what the journal holds
-    stored, quarantined, filtered, expired, lost
+    stored, quarantined, filtered, expired, lost, renumbered
                  where a seq has come to rest; disjoint. ``settled`` is their union, kept beside them, so
                  that a seq posted twice shows at once (I3) and each count has a second measure (I14)
     held         what the agent's latest claim says its spool still holds
@@ -64,6 +64,7 @@ class EpochBook(msgspec.Struct, kw_only=True):
     filtered: RangeSet = msgspec.field(default_factory=RangeSet)
     expired: RangeSet = msgspec.field(default_factory=RangeSet)
     lost: RangeSet = msgspec.field(default_factory=RangeSet)
+    renumbered: RangeSet = msgspec.field(default_factory=RangeSet)
     settled: RangeSet = msgspec.field(default_factory=RangeSet)
     held: RangeSet = msgspec.field(default_factory=RangeSet)
     refused: RangeSet = msgspec.field(default_factory=RangeSet)
@@ -120,6 +121,7 @@ class EpochBook(msgspec.Struct, kw_only=True):
         self.stored, self.quarantined, self.expired = RangeSet(), RangeSet(), RangeSet()
         self.settled = self.lost.copy()
         self.settled.update(self.filtered)
+        self.settled.update(self.renumbered)
 
     def lose(self, first: int, next_: int, *, from_journal: bool) -> None:
         """The seqs ``[first, next_)`` are declared lost: those that are nowhere else. With ``from_journal``
@@ -133,6 +135,14 @@ class EpochBook(msgspec.Struct, kw_only=True):
         for a, b in [(first, next_)] if from_journal else self.journaled.holes(first, next_):
             self._settle(self.lost, a, b)
         self.next = max(self.next, next_)
+
+    def post_renumbered(self, first: int, next_: int) -> None:
+        """The records ``[first, next_)`` of this epoch, which was fenced, arrived under other seqs: these do
+        not come any more, but for those that the journal has."""
+        for a, b in self.journaled.holes(first, next_):
+            self._settle(self.renumbered, a, b)
+        self.next = max(self.next, next_)
+        self.advance()
 
     def claim(self, next_: int, held: RangeSet, refused: RangeSet, at_us: int) -> bool:
         """An agent's claim. Returns False if its ``next`` went back (I5): it is not taken then. Of a disputed
@@ -284,7 +294,7 @@ class EpochBook(msgspec.Struct, kw_only=True):
     def balance(self) -> list[str]:
         """What does not add up: I2, I3 and I14. Empty when the books are right."""
         faults = []
-        rests = (self.stored, self.quarantined, self.filtered, self.expired, self.lost)
+        rests = (self.stored, self.quarantined, self.filtered, self.expired, self.lost, self.renumbered)
         if sum(rest.total for rest in rests) != self.settled.total:
             faults.append("the accounts are not disjoint")
         for ranges in (*rests, self.journaled, self.settled):
@@ -309,11 +319,14 @@ class EpochBook(msgspec.Struct, kw_only=True):
         return ranges
 
     def _reverse(self, first: int, next_: int) -> None:
-        """What was declared lost turns up after all."""
+        """What was declared lost, or renumbered, turns up after all."""
         for a, b in self.lost.overlap(first, next_):
             self.lost.remove(a, b)
             self.settled.remove(a, b)
             self.reversed_records += b - a
+        for a, b in self.renumbered.overlap(first, next_):
+            self.renumbered.remove(a, b)
+            self.settled.remove(a, b)
 
     def _settle(self, ranges: RangeSet, first: int, next_: int) -> None:
         for a, b in self.settled.holes(first, next_):

@@ -74,6 +74,9 @@ class Ledger:
         book = self._epoch(stream, header.opened, journaled_us)
         book.post_batch(header.first, header.next, header.read_from_us, header.read_to_us)
         book.follow(header.first, header.next, header.parts, journaled_us)
+        for origin in header.renumbers:
+            if (before := stream.epochs.get(origin.epoch)) is not None:
+                before.post_renumbered(origin.first, origin.first + header.count)
         stream.last_batch_us = max(stream.last_batch_us, journaled_us)
         stream.backlog_since_us = journaled_us
 

@@ -157,6 +157,12 @@ class LogWriter:
         with suppress(OSError):
             self._publish()
 
+    def end_segment(self) -> None:
+        """The next append starts another segment, whatever the size of this one. Call it with everything
+        durable."""
+        if self._file is not None and self._size == self._synced > 0:
+            self._seal()
+
     def drop_before(self, position: int) -> int:
         """Remove the segments that end at or before ``position``; return how many. Durable on return.
 

@@ -10,6 +10,9 @@ import msgspec
 from gapless.model.errors import Refused
 from gapless.model.stream import EpochOpen, StreamKey, check_epoch
 
+#: Earlier seqs that a batch names: so often at most can an epoch be fenced before the batch gets through.
+ORIGINS_MAX = 16
+
 #: What the agent had to do to a record at the source. "part": cut out of a line longer than
 #: line_bytes_max, more follows; "last_part": the end of such a line; "unterminated": the source's last
 #: line had no newline when the quiet time was over; "continued": bytes that were appended to such a line.
@@ -37,9 +40,17 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     done: bool = False
 
 
+class Origin(msgspec.Struct, frozen=True, array_like=True):
+    """Where a batch's records were numbered before: in an epoch that was fenced, from ``first`` on."""
+
+    epoch: str
+    first: int
+
+
 class BatchHeader(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a batch says of itself. Its payload is the records, each followed by a newline, compressed
-    as one zstd frame; ``digest`` is the SHA-256 of the compressed bytes, in hex."""
+    as one zstd frame; ``digest`` is the SHA-256 of the compressed bytes, in hex. ``renumbers``: which seqs
+    its records had before, the latest last; those are not awaited any more."""
 
     stream: StreamKey
     opened: EpochOpen
@@ -51,6 +62,7 @@ class BatchHeader(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     read_to_us: int
     parts: tuple[Part, ...] = ()
     marks: tuple[Mark, ...] = ()
+    renumbers: tuple[Origin, ...] = ()
     v: int = 1
 
     @property
@@ -75,6 +87,10 @@ class BatchHeader(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
             raise Refused("the batch's parts do not add up to its number of records")
         if any(part.end < part.start for part in self.parts):
             raise Refused("a part of the batch ends before it begins")
+        for origin in self.renumbers:
+            check_epoch(origin.epoch)
+            if origin.first < 0 or origin.epoch == self.epoch:
+                raise Refused("the batch renumbers seqs that cannot be: they are of an epoch before its own")
         if any(not 0 <= mark.at < self.count for mark in self.marks):
             raise Refused("a mark of the batch stands outside its range")
         return self

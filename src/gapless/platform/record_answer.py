@@ -11,7 +11,7 @@ import msgspec
 
 from gapless.model.signing import Signed
 
-Place = Literal["stored", "quarantined", "filtered", "expired", "pending", "missing", "lost"]
+Place = Literal["stored", "quarantined", "filtered", "expired", "renumbered", "pending", "missing", "lost"]
 
 
 class BatchShown(msgspec.Struct, frozen=True, kw_only=True):

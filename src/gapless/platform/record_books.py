@@ -29,6 +29,8 @@ def unjournaled(ledger: Ledger, wanted: Wanted) -> Rest:
         return Rest("pending", "the journal got it a moment ago: ask again")
     if seq in epoch.lost:
         return Rest("lost", "it was declared lost", loss=_loss(stream, wanted.epoch, seq))
+    if seq in epoch.renumbered:
+        return Rest("renumbered", "its epoch was fenced: it arrived under another seq of a later one")
     gap = _gap(ledger, wanted)
     if gap is not None:
         return Rest("missing", f"it was read at its source and is nowhere; gone: {gap.edge}", gap=gap)

@@ -30,6 +30,7 @@ from gapless.testing.network import HttpAnswer
 from gapless.testing.source_host import Content, SourceDisk
 
 if TYPE_CHECKING:
+    from gapless.agent.follow import Spooled
     from gapless.agent.spool import Spool
     from gapless.testing.disk import SimDisk
     from gapless.testing.platform_stores import MemoryLedgerStore
@@ -86,6 +87,7 @@ class Oracle:
         self.spooled: dict[Epoch, dict[int, set[bytes]]] = defaultdict(dict)
         self.identities: dict[bytes, list[tuple[str, str, int]]] = defaultdict(list)
         self.spooled_us: dict[bytes, int] = {}
+        self.renumbered: dict[tuple[str, str, int], tuple[str, int]] = {}  # to which epoch and seq
         self.lake: dict[Epoch, dict[int, bytes]] = defaultdict(dict)
         self.stored_records: set[bytes] = set()
         self.files: dict[str, Content] = {}
@@ -116,6 +118,11 @@ class Oracle:
             self.spooled[epoch].setdefault(seq, set()).add(line)
             self.identities[line].append((*epoch, seq))
         return lines
+
+    def renumbers(self, old: Spooled, header: BatchHeader) -> None:
+        """The spool gives the records of a batch other seqs."""
+        for at in range(header.count):
+            self.renumbered[header.stream.id, old.epoch, old.first + at] = (header.epoch, header.first + at)
 
     def committed(self, spool: Spool, told: Sequence[Sequence[bytes]]) -> None:
         """The spool says that what it holds is durable, among it these batches."""

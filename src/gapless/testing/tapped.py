@@ -23,6 +23,10 @@ class TappedSpool(Spool):
     def add(self, batch: Batch, payload: Buffer) -> None:
         # First: what the disk refuses may be on it all the same, and count after a crash.
         lines = self.truth.batch_added(batch.header, bytes(payload)) if self.truth is not None else []
+        if self.truth is not None and batch.replaces is not None:
+            old = next(each for each in self.view.batches if each.position == batch.replaces)
+            if old.epoch != batch.header.epoch:
+                self.truth.renumbers(old, batch.header)
         super().add(batch, payload)
         self._told.append(lines)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from gapless.ledger.audit import Audit, EpochReport
-from gapless.ledger.book import EpochBook
+from gapless.ledger.book import EpochBook, Gap
 from gapless.ledger.ledger import Ledger
 from gapless.model.claim import Loss
 from gapless.model.finding import LASTING
@@ -82,12 +82,24 @@ class Verdict:
             raise Violation("the books are right", f"{epoch}: the lake has {rows}, the books {rest}")
         if book.lost and not excused:
             raise Violation("no loss without cause", f"{epoch}: {book.lost} are declared lost")
+        now_us, lag_us = self._platform.clock.now_us(), int(self._platform.allowed.lag_s * 1e6)
+        for gap in book.gaps(now_us, lag_us):
+            self._check_gap(stream_id, epoch, gap)
         for first, next_ in book.lost:
             if rows.overlap(first, next_):
                 raise Violation("loss is exact", f"{epoch}: [{first}, {next_}) is lost and partly stored")
             spooled = self._oracle.spooled[stream_id, epoch]
             if any(seq not in spooled for seq in range(first, next_)):
                 raise Violation("loss is exact", f"{epoch}: [{first}, {next_}) was never all spooled")
+
+    def _check_gap(self, stream_id: str, epoch: str, gap: Gap) -> None:
+        """What is missing is nowhere, nor under the seq that it was given instead."""
+        for seq in range(gap.first, gap.next):
+            now = self._oracle.renumbered.get((stream_id, epoch, seq))
+            while now is not None:
+                if now[1] in self._oracle.lake[stream_id, now[0]]:
+                    raise Violation("what is missing is nowhere", f"seq {seq} of {epoch} is now {now}")
+                now = self._oracle.renumbered.get((stream_id, *now))
 
     def _wanted(self, ledger: Ledger) -> tuple[str, ...]:
         if any(self._excuses(host.name) for host in self._hosts):
