@@ -43,6 +43,8 @@ class TestEveryDisk:
         assert file.pread(100, 0) == b"aXYd"
         file.truncate(6)
         assert file.pread(100, 0) == b"aXYd\0\0"
+        assert disk.head(f"{directory}/f", 3) == b"aXY"
+        assert disk.head(f"{directory}/f", 100) == b"aXYd\0\0"
         reader = disk.open(f"{directory}/f", writable=False)
         assert reader.size() == 6
         with pytest.raises(OSError, match="Bad file descriptor"):
@@ -78,6 +80,7 @@ class TestEveryDisk:
             disk.create(f"{directory}/f")
         for act in (
             lambda: disk.open(f"{directory}/none", writable=True),
+            lambda: disk.head(f"{directory}/none", 1),
             lambda: disk.unlink(f"{directory}/none"),
             lambda: disk.rename(f"{directory}/none", f"{directory}/g"),
             lambda: disk.create(f"{directory}/none/f"),

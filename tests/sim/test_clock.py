@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -88,6 +89,40 @@ def test_a_process_ends_at_any_effect_and_leaves_the_old_file_or_the_new(effects
     if ends:
         with pytest.raises(SimCrash):
             mine.unlink("/d/f")
+
+
+def test_who_polls_a_disk_acts_once_it_has_changed() -> None:
+    loop, disk, acted = Loop(Random(0)), SimDisk(Random(0)), list[int]()
+    disk.make_dirs("/d")
+    one, _ = process(loop)
+    one.poll(10, disk, lambda: acted.append(loop.now_us - START_US))
+    loop.run_until(START_US + 35)
+    assert acted == []
+    disk.create("/d/f")
+    loop.run_until(START_US + 100)
+    assert acted == [40]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda disk: disk.open("/d/f", writable=True).write([b"x"], 0),
+        lambda disk: disk.open("/d/f", writable=True).truncate(0),
+        lambda disk: disk.rename("/d/f", "/d/g"),
+        lambda disk: disk.unlink("/d/f"),
+        lambda disk: disk.damage("/d/f", None),
+        lambda disk: disk.flip("/d/f", 0),
+        lambda disk: disk.restore({}),
+        lambda disk: disk.crash(),
+    ],
+)
+def test_whatever_happens_to_a_disk_counts_as_a_change(change: Callable[[SimDisk], None]) -> None:
+    disk = SimDisk(Random(0))
+    disk.make_dirs("/d")
+    disk.create("/d/f").write([b"abc"], 0)
+    before = disk.changes
+    change(disk)
+    assert disk.changes > before
 
 
 def test_a_disk_that_is_full_takes_nothing_and_then_everything() -> None:

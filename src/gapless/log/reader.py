@@ -7,7 +7,15 @@ from zlib import crc32
 
 from gapless.log.disk import Disk, File
 from gapless.log.frame import DAMAGED, HEAD_BYTES, Frame, decode_head
-from gapless.log.layout import published_path, read_published, refusals, segment_bases, segment_path
+from gapless.log.layout import (
+    PUBLISHED_BYTES,
+    decode_published,
+    first_base,
+    published_path,
+    refusals,
+    segment_bases,
+    segment_path,
+)
 from gapless.log.scan import next_head
 
 _META_BYTES_USUAL = 2048  # read along with the head
@@ -24,6 +32,8 @@ class LogReader:
     def __init__(self, disk: Disk, directory: str) -> None:
         self._disk = disk
         self._directory = directory
+        self._published_path = published_path(directory)
+        self._published = b""  # what was read last, and what it says
         self._durable = 0
         self._bases: list[int] = []
         self._file: File | None = None
@@ -31,25 +41,22 @@ class LogReader:
 
     def durable(self) -> int:
         """The position up to which the writer made the log durable; 0 while there is no log."""
-        # Opened each time: the file may be put in place of another while the log is closed.
+        # By its name each time: the file may be put in place of another while the log is closed.
         with refusals(self._directory):
             try:
-                file = self._disk.open(published_path(self._directory), writable=False)
+                published = self._disk.head(self._published_path, PUBLISHED_BYTES)
             except FileNotFoundError:
                 return self._durable
-            try:
-                published = read_published(file)
-            finally:
-                file.close()
-        if published is not None:  # else it is being written, and what it said last still holds
-            self._durable = published
+        if published != self._published:
+            position = decode_published(published)
+            if position is not None:  # else it is being written, and what it said last still holds
+                self._published, self._durable = published, position
         return self._durable
 
     def first(self) -> int:
         """The first position still kept; 0 while there is no segment."""
         with refusals(self._directory):
-            bases = segment_bases(self._disk, self._directory)
-        return bases[0] if bases else 0
+            return first_base(self._disk, self._directory)
 
     def last_segment(self) -> int:
         """The position of the newest segment, whose first frames are the writer's snapshot."""

@@ -27,9 +27,10 @@ from typing import NamedTuple
 from gapless.log.disk import Buffer, Disk, File
 from gapless.log.frame import DAMAGED, encode
 from gapless.log.layout import (
+    PUBLISHED_BYTES,
+    decode_published,
     encode_published,
     published_path,
-    read_published,
     refusals,
     segment_bases,
     segment_path,
@@ -91,7 +92,7 @@ class LogWriter:
                 # First: a segment that was removed before this process began must not come back later.
                 disk.sync_dir(directory)
                 self._bases = segment_bases(disk, directory)
-                self.recovery = self._recover(read_published(self._published))
+                self.recovery = self._recover(decode_published(self._published.pread(PUBLISHED_BYTES, 0)))
                 # Durable here, so that the position outlives the segments and whatever damages them.
                 self._publish()
                 self._published.sync()

@@ -177,11 +177,19 @@ class UploaderChild(Child):
             self._waits += 1
         if not uploader.overdue(loop.now_s):
             self.said = Report(progress=self._waits + uploader.steps, waiting=uploader.backlog)
-        self._next(0 if more or finished else self.host.upload_poll_us)
+        if more or finished or uploader.backlog or uploader.in_flight or not key:
+            self._next(0 if more or finished else self.host.upload_poll_us)
+        else:
+            self._rest()
 
     def _next(self, wait_us: int) -> None:
         self._turn += 1
         self.process.after(wait_us, partial(self._round, self._turn))
+
+    def _rest(self) -> None:
+        """Nothing is to be done before the spool has something new."""
+        self._turn += 1
+        self.process.poll(self.host.upload_poll_us, self.host.disk, partial(self._round, self._turn))
 
     def _send(self, attempt: Attempt) -> None:
         def done(outcome: Outcome) -> None:

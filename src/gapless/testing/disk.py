@@ -68,7 +68,7 @@ class SimFile:
         self._path = path
         self._inode: _Inode | None = inode
         self._writable = writable
-        self._lifetime = disk.lifetime(writable=writable)
+        self._boot, self._process = disk.boots, disk.processes
 
     def write(self, buffers: Sequence[Buffer], offset: int) -> None:
         inode = self._open(writable=True)
@@ -111,10 +111,12 @@ class SimFile:
         self._inode = None
 
     def _open(self, *, writable: bool = False) -> _Inode:
-        alive = self._lifetime == self._disk.lifetime(writable=self._writable)
-        if self._inode is None or not alive or writable > self._writable:
+        # What it does not outlive: the boot, and its process if it writes.
+        inode, disk = self._inode, self._disk
+        alive = self._boot == disk.boots and (not self._writable or self._process == disk.processes)
+        if inode is None or not alive or writable > self._writable:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), self._path)
-        return self._inode
+        return inode
 
 
 class SimDisk:
@@ -139,8 +141,9 @@ class SimDisk:
         self.fates = fates
         self.capacity_bytes = capacity_bytes
         self.before_effect: Callable[[str, str], None] = faults()
-        self._boots = 0
-        self._processes = 0
+        self.changes = 0  #: grows with all that anybody can see of it
+        self.boots = 0
+        self.processes = 0
         self._ended = False
         self._names: dict[str, _Inode] = {}
         self._listed: dict[str, list[str]] = {}  # what `names` gave since they changed last
@@ -162,6 +165,9 @@ class SimDisk:
 
     def open(self, path: str, *, writable: bool) -> SimFile:
         return SimFile(self, path, self._inode(path), writable=writable)
+
+    def head(self, path: str, size_bytes: int) -> bytes:
+        return bytes(self._inode(path).cached[:size_bytes])
 
     def rename(self, old: str, new: str) -> None:
         inode = self._inode(old)
@@ -210,13 +216,14 @@ class SimDisk:
         self._listed.clear()
         for inode in self._all():
             inode.cached[:] = inode.on_disk
-        self._boots += 1
+        self.boots += 1
+        self.changes += 1
         self.kill()
 
     def kill(self) -> None:
         """The process that writes ends and the machine runs on: what it had open is dead, no byte is lost.
         Files that are open for reading belong to other processes."""
-        self._processes += 1
+        self.processes += 1
         self._ended = False
 
     def content(self, path: str) -> bytes:
@@ -234,7 +241,8 @@ class SimDisk:
 
     def restore(self, image: dict[str, bytes]) -> None:
         """The disk holds this image now, durably, and nothing else; what was open is dead."""
-        self._boots += 1
+        self.boots += 1
+        self.changes += 1
         self.kill()
         self._names_unsynced.clear()
         self._listed.clear()
@@ -250,6 +258,7 @@ class SimDisk:
 
     def damage(self, path: str, content: bytes | None) -> None:
         """The file rots: it now holds other bytes, or with None is gone; no program did it."""
+        self.changes += 1
         if content is None:
             del self._names[path]
             self._listed.clear()
@@ -270,6 +279,7 @@ class SimDisk:
 
     def effect(self, name: str, path: str) -> None:
         """Every change passes here before it takes place."""
+        self.changes += 1
         if self._ended:
             raise SimCrash(f"{name} of {path} after the end")
         try:
@@ -277,10 +287,6 @@ class SimDisk:
         except SimCrash:
             self._ended = True
             raise
-
-    def lifetime(self, *, writable: bool) -> tuple[int, int]:
-        """What an open file does not outlive: the boot, and its process if it writes."""
-        return self._boots, self._processes if writable else 0
 
     def room_bytes(self, overwritten_bytes: int) -> int:
         """How much a write may put on the disk, of which so much takes the place of other bytes."""

@@ -168,7 +168,7 @@ class GatewayProcess(Part):
                 self._loop.start(self._intake.indexed(changes.position), lambda task: task.result())
         except Unavailable as error:
             self.world.tell(f"{self.process.name}: {error}")
-        self.process.after(self.host.step_us, self._follow)
+        self.process.poll(self.host.step_us, self.host.disk, self._follow)
 
 
 class LakeProcess(Part):
@@ -182,14 +182,14 @@ class LakeProcess(Part):
         self._step()
 
     def _step(self) -> None:
-        wait_us = self.host.step_us
         try:
             if self._writer.step(self.host.clock.now_us()).entries:
-                wait_us = 0
+                self.process.after(0, self._step)
+            else:
+                self.process.poll(self.host.step_us, self.host.disk, self._step)
         except Unavailable as error:
             self.world.tell(f"{self.process.name}: {error}")
-            wait_us = _RETRY_US
-        self.process.after(wait_us, self._step)
+            self.process.after(_RETRY_US, self._step)
 
 
 class LedgerProcess(Part):

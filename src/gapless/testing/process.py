@@ -31,6 +31,19 @@ class Process:
         """Do ``action`` then, if the process still lives; later, if it stands still."""
         self._loop.after(delay_us, lambda: self.run(action))
 
+    def poll(self, every_us: int, disk: SimDisk, action: Action) -> None:
+        """Do ``action`` at the first look, of one each ``every_us``, before which ``disk`` has changed: for
+        who found nothing to do on it, and would find nothing again."""
+        changes = disk.changes
+
+        def look() -> None:
+            if disk.changes != changes:
+                action()
+            else:
+                self.after(every_us, look)
+
+        self.after(every_us, look)
+
     def run(self, action: Action) -> None:
         """Do ``action`` now, as this process."""
         if not self.alive:
@@ -97,6 +110,9 @@ class ProcessDisk:
 
     def open(self, path: str, *, writable: bool) -> ProcessFile:
         return ProcessFile(self._disk.open(path, writable=writable), path, self._process)
+
+    def head(self, path: str, size_bytes: int) -> bytes:
+        return self._disk.head(path, size_bytes)
 
     def rename(self, old: str, new: str) -> None:
         self._process.effect("rename", new)
