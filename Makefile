@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 BENCH ?= quick
 
-.PHONY: install demo test sim mutants kill-run check docs bench fmt clean
+.PHONY: install demo test sim mutants kill-run crash check docs bench fmt clean
 
 install: $(VENV)/.installed
 
@@ -44,6 +44,10 @@ mutants: install
 kill-run: install
 	GAPLESS_KILL_RUN_RECORDS=1000000 GAPLESS_KILL_RUN_FILES=50 GAPLESS_KILL_RUN_S=120 \
 	  $(BIN)/python -m pytest tests/platform/test_kill_run.py
+
+# Every process killed, failing and frozen at every commit point.
+crash: install
+	GAPLESS_CRASH_ALL=1 $(BIN)/python -m pytest tests/platform/test_kill_at_points.py
 
 # What it costs, against its goals: about five minutes; BENCH=full takes half an hour.
 bench: install

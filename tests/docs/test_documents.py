@@ -71,3 +71,17 @@ def test_concepts_say_every_state_finding_and_invariant() -> None:
     assert said == {kind: "yes" if kind in LASTING else "once" for kind in get_args(FindingKind)}
     assert [state for state in get_args(State) if f"`{state}`" not in text] == []
     assert re.findall(r"^\| (I\d+) ", text, re.MULTILINE) == [f"I{n}" for n in range(1, 15)]
+
+
+def test_every_failpoint_is_explained() -> None:
+    page = (DOCS / "internals/crashes.md").read_text("utf-8")
+    explained = {
+        where
+        for line in page.splitlines()
+        if line.startswith("| `")
+        for where in re.findall(r"`[\w.]+:(\w+)`", line)
+    }
+    reached = re.compile(r'reached\([\w.]+, "(\w+)"|reached\("\w+", "(\w+)"')
+    sources = [path.read_text("utf-8") for path in (ROOT / "src/gapless").rglob("*.py")]
+    found = {named or own for source in sources for named, own in reached.findall(source)}
+    assert len(found) > 15 and found == explained

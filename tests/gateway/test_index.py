@@ -326,3 +326,19 @@ def test_an_entry_of_an_unknown_format_stops_the_fold_there(log: Log) -> None:
         index.step()
     assert index.cursor == cursor
     index.close()
+
+
+def test_a_commit_that_failed_and_was_kept_is_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(tmp_path)
+    log.append(batch_message(0, 10))
+    index = log.index()
+    monkeypatch.setattr("gapless.failpoint._directory", str(tmp_path))
+    (tmp_path / "index:committed").write_text("fail")
+    with pytest.raises(Unavailable):
+        index.step()
+    log.append(batch_message(10, 15))
+    follow(index)
+    assert list(index.ranges(KEY)) == [(0, 15)]
+    assert list(follow(log.index()).ranges(KEY)) == [(0, 15)]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from random import Random
 
 COMMAND = (sys.executable, "-c", "from gapless.cli.main import main; main()")
 
@@ -38,6 +41,78 @@ def until(condition: Callable[[], object], timeout_s: float = 25.0) -> None:
     while not condition():
         assert time.monotonic() < deadline_s, "it never came true"
         time.sleep(0.05)
+
+
+class Process:
+    """A process that is started again, with the same command, when it was killed."""
+
+    def __init__(
+        self, arguments: list[str], data: Path, words: Path, more: Mapping[str, str] | None = None
+    ) -> None:
+        self._arguments = arguments
+        self._data = data
+        self._words = words
+        self._more = dict(more or {})
+        self._lock = threading.Lock()  # of starting and killing, by test and killer
+        self.start()
+
+    def start(self) -> None:
+        with self._words.open("ab") as words:
+            self.process = subprocess.Popen(
+                [*COMMAND, *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=words,
+                env=environment(self._data) | self._more,
+            )
+
+    def revive(self) -> None:
+        """Start it again if it ended."""
+        with self._lock:
+            if self.process.poll() is not None:
+                self.start()
+
+    def kill(self) -> None:
+        """SIGKILL to who leads it; the kernel ends its children."""
+        self.process.kill()
+        self.process.wait()
+
+    def family(self) -> list[int]:
+        """Its pid, and those of its children."""
+        pid = self.process.pid
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except OSError:
+            return []
+        return [pid, *(int(child) for child in children)]
+
+    def kill_child(self) -> None:
+        """SIGKILL to its first child, if there is one."""
+        for pid in self.family()[1:2]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def kill_one(self, random: Random) -> str:
+        """SIGKILL one of the family; who led it is started again."""
+        with self._lock:
+            family = self.family()
+            if not family:
+                return "nobody"
+            victim = random.choice(family)
+            with suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+            if victim == self.process.pid:
+                self.process.wait()
+                self.start()
+                return "the supervisor"
+            return "a child"
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 class Up:

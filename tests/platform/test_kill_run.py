@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +17,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from platform_rig import COMMAND, SQL, cli, environment, until
+from platform_rig import SQL, Process, cli, free_port, until
 
 RECORDS = int(os.environ.get("GAPLESS_KILL_RUN_RECORDS", 24_000))
 FILES = int(os.environ.get("GAPLESS_KILL_RUN_FILES", 8))
@@ -29,55 +26,6 @@ SEED = int(os.environ.get("GAPLESS_KILL_RUN_SEED", 20240902))
 LINES_PER_FILE_MAX = 5_000  # then it is rotated
 PAD = "x" * 200
 SETTLE_S = 60 + RECORDS / 5_000
-
-
-class Process:
-    """A process that is started again, with the same command, when it was killed."""
-
-    def __init__(self, arguments: list[str], data: Path, words: Path) -> None:
-        self._arguments = arguments
-        self._data = data
-        self._words = words
-        self._lock = threading.Lock()  # of starting and killing, by test and killer
-        self.start()
-
-    def start(self) -> None:
-        with self._words.open("ab") as words:
-            self.process = subprocess.Popen(
-                [*COMMAND, *self._arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=words,
-                stderr=words,
-                env=environment(self._data),
-            )
-
-    def family(self) -> list[int]:
-        """Its pid, and those of its children."""
-        pid = self.process.pid
-        try:
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        except OSError:
-            return []
-        return [pid, *(int(child) for child in children)]
-
-    def kill_one(self, random: Random) -> str:
-        """SIGKILL one of the family; who led it is started again."""
-        with self._lock:
-            family = self.family()
-            if not family:
-                return "nobody"
-            victim = random.choice(family)
-            with suppress(ProcessLookupError):
-                os.kill(victim, signal.SIGKILL)
-            if victim == self.process.pid:
-                self.process.wait()
-                self.start()
-                return "the supervisor"
-            return "a child"
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 class Files:
@@ -140,12 +88,6 @@ def killing(processes: list[Process], random: Random, every_s: tuple[float, floa
         thread.join()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def _configured(tmp_path: Path, port: int, token: str) -> Path:
     (tmp_path / "token").write_text(token)
     path = tmp_path / "agent.toml"
@@ -173,17 +115,17 @@ table = "App_CL"
 @pytest.mark.system
 def test_whatever_is_killed_every_record_is_stored_once(tmp_path: Path) -> None:
     random, data = Random(SEED), tmp_path / "data"
-    port = _free_port()
+    port = free_port()
     (tmp_path / "logs").mkdir()
     with ExitStack() as ended:
         platform = Process(["up", "--listen", f"127.0.0.1:{port}"], data, tmp_path / "up.log")
-        ended.callback(platform.end)
+        ended.callback(platform.kill)
         token = _patiently(
             lambda: cli("token", "create", "--tenant", "contoso", "--scope", "ingest", data=data)
         )
         config = _configured(tmp_path, port, token)
         agent = Process(["agent", "run", "--config", str(config)], data, tmp_path / "agent.log")
-        ended.callback(agent.end)
+        ended.callback(agent.kill)
         files = Files(tmp_path / "logs", random)
         with killing([platform, agent, agent], Random(SEED + 1), (0.5, 3.0)) as killed:
             began_s = time.monotonic()

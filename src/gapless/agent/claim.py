@@ -34,6 +34,7 @@ from gapless.agent.layout import (
 from gapless.agent.restarts import read_restarts
 from gapless.agent.sources import FileCursor, OsHost, observe
 from gapless.agent.wire import Deadline, Unreachable, connection_to, reason_of
+from gapless.failpoint import reached
 from gapless.log.disk import OsDisk, read_small, write_atomically
 from gapless.model.errors import GaplessError, Misconfigured, Unavailable
 from gapless.model.signing import Signed, Signer
@@ -113,6 +114,7 @@ class _Claiming:
         try:
             signed = claimant.state(clock.now_us(), view, acks, self._witnessed(config, view, acks))
             answer = self._send(config, signed)
+            reached("claims", "answered", Unavailable)
             self._fence(config, answer.fenced)
             claimant.accepted(answer.losses)
         except GaplessError as error:

@@ -4,8 +4,9 @@ Commit points, and what a crash leaves at each:
 
 * after ``add_*``, before ``commit`` returned: any prefix of what was added, and it counts. Cursors,
   seqs and payloads stand in the same frames, so the source goes on exactly behind what is kept.
-* between opening new epochs and writing the identity file: epochs without a record; the next start opens
-  others.
+* at the very first start, between writing the identity file and opening epochs: an empty spool.
+* in a spool that was moved, between opening new epochs and writing the identity file: epochs without a
+  record; the next start opens others.
 """
 
 from __future__ import annotations
@@ -83,6 +84,9 @@ class Spool(SpoolLog):
         """Collect ``streams`` from now on, and no others: open an epoch for each whose counter is not proven
         or was closed, close those of the others, and declare what damage took. Durable on return."""
         collected = list(streams)
+        if self.moved and not self.state.streams():
+            # Before any epoch: one that a crash left behind would be unclosed for ever.
+            self._write_identity()
         self._doubt_outrun(acks)
         for stream in dict.fromkeys([*collected, *sorted(self._unproven)]):
             state = self.state.get(stream)
@@ -99,11 +103,7 @@ class Spool(SpoolLog):
         self.view.holes.clear()
         self._unproven.clear()
         if self.moved:
-            try:
-                write_atomically(self._disk, self._identity, self._place)
-            except OSError as error:
-                raise Unavailable(f"{self._identity} was not written ({error.strerror}): retry") from error
-            self.moved = False
+            self._write_identity()
 
     def add_batch(
         self,
@@ -184,6 +184,13 @@ class Spool(SpoolLog):
         """The platform has these losses durably: later snapshots leave them out."""
         for loss_id in ids:
             self.state.losses.pop(loss_id, None)
+
+    def _write_identity(self) -> None:
+        try:
+            write_atomically(self._disk, self._identity, self._place)
+        except OSError as error:
+            raise Unavailable(f"{self._identity} was not written ({error.strerror}): retry") from error
+        self.moved = False
 
     def _read_identity(self) -> bytes | None:
         try:

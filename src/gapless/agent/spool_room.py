@@ -14,8 +14,10 @@ from gapless.agent.frames import Batch, LossNote, SpoolKind
 from gapless.agent.losses import losses_of
 from gapless.agent.spool_log import SpoolLog
 from gapless.agent.spool_settings import SpoolSettings
+from gapless.failpoint import reached
 from gapless.log.disk import Disk
 from gapless.model.claim import Loss
+from gapless.model.errors import Unavailable
 
 #: What a commit may take beyond its payloads: heads, metas, a snapshot.
 ROOM_MARGIN_BYTES = 64 << 10
@@ -66,6 +68,7 @@ class SpoolRoom:
             for loss in self.given_up(self._log.view.between(base, end), acks):
                 self._declare(loss)
             self._log.commit()
+            reached("spool", "declared", Unavailable)
             if not self._drop_before(end):
                 return
 

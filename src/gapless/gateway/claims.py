@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import msgspec
 import structlog
 
+from gapless.failpoint import reached
 from gapless.gateway.access import forbidden
 from gapless.gateway.bodies import decode_json
 from gapless.gateway.bounds import check_claims
@@ -27,7 +28,7 @@ from gapless.log.port import EntryReader
 from gapless.log.segments import Message
 from gapless.model.claim import ClaimSet, StreamClaim, statement_digest
 from gapless.model.entry import ClaimsEntry, Kind
-from gapless.model.errors import GaplessError, Refused
+from gapless.model.errors import GaplessError, Refused, Unavailable
 from gapless.model.finding import Finding
 from gapless.model.signing import Signed, verify
 from gapless.model.stream import StreamKey
@@ -112,6 +113,7 @@ class ClaimsIntake:
         now_us = self._now_us()
         plan = await self._worker.run(self._examine, token, body, now_us)
         await self._journal.append(plan.messages(now_us))
+        reached("claims", "journaled", Unavailable)
         return await self._worker.run(self._settle, plan)
 
     def _examine(self, token: Token, body: Buffer, now_us: int) -> _Plan:

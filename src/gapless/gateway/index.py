@@ -33,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import DBAPIError
 
+from gapless.failpoint import reached
 from gapless.gateway import schema
 from gapless.gateway.admission import EpochKey, Row
 from gapless.gateway.chains import ChainKey
@@ -62,6 +63,7 @@ class BatchIndex:
         self._generation = 0
         self._target = reader.durable()
         self.cursor = 0
+        self._attempted = 0  # the cursor of a commit that may have been done though it failed
         #: How much of the journal was not folded after the last step, bodies included.
         self.behind_bytes = 0
         self._engine = self._open()
@@ -83,9 +85,12 @@ class BatchIndex:
         if not frames:
             return None
         changes = fold(frames, self.cursor)
+        attempted, self._attempted = self._attempted, changes.position
         try:
             with self._engine.begin() as connection:
-                self._apply(connection, changes)
+                self._apply(connection, changes, attempted)
+                reached("index", "commit", Unavailable)
+            reached("index", "committed", Unavailable)
         except DBAPIError as error:
             raise self._failure(error) from error
         self.cursor = changes.position
@@ -199,11 +204,11 @@ class BatchIndex:
             raise Unavailable(f"{self._path} cannot be created ({error.orig}): look at its disk") from error
         return engine
 
-    def _apply(self, connection: Connection, changes: Changes) -> None:
-        """All of ``changes`` and the cursor; the caller's transaction makes them durable together."""
-        moved = connection.execute(
-            update(schema.meta).where(schema.meta.c.cursor == self.cursor).values(cursor=changes.position)
-        )
+    def _apply(self, connection: Connection, changes: Changes, attempted: int) -> None:
+        """All of ``changes`` and the cursor; the caller's transaction makes them durable together. What a
+        commit up to ``attempted`` has done already is done again, and stays as it is."""
+        ours = schema.meta.c.cursor.in_((self.cursor, attempted))
+        moved = connection.execute(update(schema.meta).where(ours).values(cursor=changes.position))
         if moved.rowcount != 1:
             raise Unavailable(f"another process writes {self._path}: stop it")
         batches: list[dict[str, Any]] = [

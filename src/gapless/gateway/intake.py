@@ -18,6 +18,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
+from gapless.failpoint import reached
 from gapless.gateway.access import forbidden
 from gapless.gateway.admission import Admission, Duplicate, EpochKey, Fork, InFlight, New, Offer, Row
 from gapless.gateway.answers import (
@@ -125,7 +126,9 @@ class Intake:
         try:
             await self._worker.run(self._examine, plan, token, body)
             positions = await self._journal.append(plan.messages())
+            reached("batches", "journaled", Unavailable)
             await self._worker.run(self._settle, plan, positions)
+            reached("batches", "settled", Unavailable)
         except BaseException:
             # Before any later decision: the worker takes its work in order.
             self._worker.run_later(self._give_up, plan)

@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from gapless.failpoint import reached
 from gapless.lake import catalog_schema as schema
 from gapless.lake.catalog import Catalog, FileRow, Notice, translated
 from gapless.lake.changes import EpochKey, NewFile, NewPosting, StepCommit
@@ -75,6 +76,8 @@ class CatalogWriter(Catalog):
             self._count(connection, ids, step)
             self._add_files(connection, step.files, now_us)
             self._add_notices(connection, step.notices, now_us)
+            reached("lake", "step", Unavailable)
+        reached("lake", "stepped", Unavailable)
 
     def swap(self, removed: Sequence[FileRow], added: NewFile, now_us: int) -> None:
         """Put one file, durable already, in the place of files that hold the same rows."""
@@ -85,6 +88,8 @@ class CatalogWriter(Catalog):
         with self.writing() as connection:
             self._remove_files(connection, removed, now_us)
             self._add_files(connection, [added], now_us)
+            reached("lake", "swap", Unavailable)
+        reached("lake", "swapped", Unavailable)
 
     def expire(
         self, removed: Sequence[FileRow], ranges: Iterable[tuple[str, str, int, int]], now_us: int

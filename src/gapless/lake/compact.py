@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import duckdb
 
+from gapless.failpoint import reached
 from gapless.lake.catalog import FileRow, Notice
 from gapless.lake.changes import NewFile
 from gapless.lake.commits import CatalogWriter
@@ -163,6 +164,7 @@ class Compactor:
                 before = _content(connection, paths)
                 self._sort(connection, paths, self._files.absolute(path))
                 after = _content(connection, [self._files.absolute(path)])
+            reached("lake", "sorted", Unavailable)
             size = self._files.make_durable(path)
             if after != before or before.rows != sum(file.rows for file in chosen):
                 raise Corrupt(f"its files hold {before}, sorted they were {after}")

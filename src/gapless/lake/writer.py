@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gapless.failpoint import reached
 from gapless.lake.ahead import OneAhead
 from gapless.lake.catalog import Window
 from gapless.lake.changes import EpochKey, StepCommit
@@ -76,6 +77,7 @@ class LakeWriter:
         try:
             self._store(self._without_duplicates(group.batches, commit), commit)
             # A crash before the names are durable may leave files without names or with: nobody knows them.
+            reached("lake", "written", Unavailable)
             self._files.sync_names([file.path for file in commit.files])
         except Exception:
             self._files.unlink([file.path for file in commit.files])

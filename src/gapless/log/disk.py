@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from gapless.failpoint import reached
+
 Buffer = bytes | bytearray | memoryview
 
 _WRITEV_BUFFERS_MAX = 1000  # IOV_MAX is at least 1024 on Linux
@@ -175,7 +177,7 @@ def write_atomically(disk: Disk, path: str, data: bytes) -> None:
 
     Durable on return. A crash before the rename leaves ``path + ".new"``, which the next call overwrites.
     """
-    temporary = path + ".new"
+    temporary, name = path + ".new", os.path.basename(path)
     try:
         disk.unlink(temporary)
     except FileNotFoundError:
@@ -186,7 +188,9 @@ def write_atomically(disk: Disk, path: str, data: bytes) -> None:
         file.sync()
     finally:
         file.close()
+    reached(name, "rename")
     disk.rename(temporary, path)
+    reached(name, "renamed")
     disk.sync_dir(os.path.dirname(path) or ".")
 
 

@@ -20,10 +20,12 @@ A segment is never written again once there is a later one, or once the disk ref
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
+from gapless.failpoint import reached
 from gapless.log.disk import Buffer, Disk, File
 from gapless.log.frame import DAMAGED, encode
 from gapless.log.layout import (
@@ -77,6 +79,7 @@ class LogWriter:
     ) -> None:
         self._disk = disk
         self._directory = directory
+        self._name = os.path.basename(directory)
         self._segment_bytes_max = segment_bytes_max
         self._snapshot = snapshot
         self._published: File | None = None
@@ -146,7 +149,9 @@ class LogWriter:
         """
         if self._file is not None and self._synced < self._size:
             try:
+                reached(self._name, "sync")
                 self._file.sync()
+                reached(self._name, "synced")
             except OSError as error:
                 self._take_back()
                 raise Unavailable(
@@ -156,6 +161,7 @@ class LogWriter:
             if self._size >= self._segment_bytes_max:
                 self._seal()
         with suppress(OSError):
+            reached(self._name, "publish")
             self._publish()
 
     def end_segment(self) -> None:
@@ -177,6 +183,7 @@ class LogWriter:
             while len(self._bases) > 1 and self._bases[1] <= limit:
                 with suppress(FileNotFoundError):
                     self._disk.unlink(segment_path(self._directory, self._bases[0]))
+                reached(self._name, "unlinked")
                 # One by one: a crash must not undo this removal and keep the next, and so leave a hole.
                 self._disk.sync_dir(self._directory)
                 self._bases.pop(0)
@@ -199,7 +206,9 @@ class LogWriter:
             buffers += frame
             size += sum(len(piece) for piece in frame)
         try:
+            reached(self._name, "append")
             self._file.write(buffers, self._size)
+            reached(self._name, "appended")
         except OSError as error:
             self._take_back()
             raise Unavailable(
@@ -220,6 +229,7 @@ class LogWriter:
         try:
             self._file = self._create_segment()
             self._bases.append(self._base)
+            reached(self._name, "created")
             self._disk.sync_dir(self._directory)
         except OSError as error:
             self._take_back()

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 import structlog
 
+from gapless.failpoint import reached
 from gapless.model.errors import Busy, Refused, Unavailable
 from gapless.platform.auditor_store import Message, connect, outbox
 from gapless.platform.layout import admin_token_path, ledger_directory
@@ -107,6 +108,7 @@ class Poster:
                 self._post(rows[middle:])
                 return
             _log.error("message_refused", error=str(error), message=rows[0].message.decode()[:2000])
+        reached("outbox", "posted", Unavailable)
         # A crash before this leaves rows whose entries are in the journal: the fold removes them.
         with self._writer.begin() as connection:
             connection.execute(outbox.delete().where(outbox.c.n.in_([row.n for row in rows])))

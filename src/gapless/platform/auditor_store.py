@@ -19,6 +19,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.dialects.sqlite import insert
 
+from gapless.failpoint import reached
 from gapless.ledger.encoding import decode_agent, decode_stream, encode_book
 from gapless.ledger.ledger import Ledger
 from gapless.model.claim import Loss
@@ -197,6 +198,8 @@ class LedgerStore:
                 connection.execute(outbox.delete().where(outbox.c.name.in_(names)))
             for name, value in {**step.cursors, "step": number}.items():
                 connection.execute(state.update().where(state.c.name == name).values(value=value))
+            reached("ledger", "commit", Unavailable)
+        reached("ledger", "committed", Unavailable)
         ledger.changed.clear()
         ledger.changed_agents.clear()
 
