@@ -22,6 +22,13 @@ _SPEAKING = ("gateway", "platform")
 
 #: What to do about each code that is no kind's.
 ADVICE = {
+    "ContentLengthLimitExceeded": "The upload is over the limit, before or after decompression: send fewer "
+    "records at a time. In Azure's shape, as are the other four in camel case.",
+    "InvalidPayload": "The upload is not a JSON array of objects, or not what its Content-Encoding says: "
+    "correct it.",
+    "InvalidStream": "The rule has no such stream: `gapless dcr show` lists those that it has.",
+    "OperationFailed": "The token is not for this rule or table, or there is no such rule.",
+    "UnsupportedContentEncoding": "Send the upload with Content-Encoding gzip, or with none.",
     "body": "The body is not the JSON that is expected here: correct it.",
     "fork": "Other bytes were received before under the same seqs: open a new epoch. Never at HTTP level; in "
     "a result of `POST /v1/batches`.",

@@ -66,6 +66,9 @@ class Client:
     def post_bytes(self, path: str, body: bytes, answer: type[T]) -> T:
         return self._request("POST", path, body, "application/octet-stream", answer)
 
+    def delete(self, path: str, answer: type[T]) -> T:
+        return self._request("DELETE", path, None, "", answer)
+
     def _request(self, method: str, path: str, body: bytes | None, media_type: str, answer: type[T]) -> T:
         """Raises Refused, Busy or Unavailable with the platform's own words, or because none came."""
         headers = self._headers if body is None else {**self._headers, "Content-Type": media_type}

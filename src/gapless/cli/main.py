@@ -26,7 +26,20 @@ _FLAGS: dict[str, Any] = {
 }
 
 #: Each is a module of this package that has an ``app`` or a function of its name.
-COMMANDS = ("up", "agent", "token", "send", "query", "show", "audit", "loss", "stream", "services", "drill")
+COMMANDS = (
+    "up",
+    "agent",
+    "token",
+    "send",
+    "query",
+    "show",
+    "audit",
+    "loss",
+    "stream",
+    "dcr",
+    "services",
+    "drill",
+)
 
 
 class _Commands(TyperGroup):

@@ -14,7 +14,7 @@ from gapless.model.claim import ClaimSet, Loss, StreamClaim
 from gapless.model.entry import DecommissionEntry
 from gapless.model.errors import Refused
 from gapless.model.finding import Finding
-from gapless.model.stream import EpochOpen, check_epoch, check_name
+from gapless.model.stream import GATEWAY_AGENT, EpochOpen, check_epoch, check_name
 
 _NUMBER_MAX = 1 << 62
 _INTERVAL_S_MAX = 86_400.0
@@ -27,6 +27,9 @@ _DIGEST = re.compile(r"([0-9a-f]{64})?\Z")
 def check_header(header: BatchHeader) -> None:
     """Raises Refused for a batch header that is inconsistent or holds a number out of range."""
     header.check()
+    _check_agent(header.stream.agent)
+    if header.upload is not None:
+        raise Refused("an agent's batch names an upload: only the gateway's own come from one")
     _check_opened(header.opened)
     _check_numbers("a batch's header", (header.read_from_us, header.read_to_us))
     if len(header.renumbers) > ORIGINS_MAX:
@@ -42,7 +45,7 @@ def check_claims(claims: ClaimSet, *, items_max: int) -> None:
     and ranges together, that speak of another agent's streams, or that hold a number out of range."""
     if claims.v != 1:
         raise Refused(f"claims format {claims.v} is not known here: upgrade the platform before its agents")
-    check_name("agent", claims.agent)
+    _check_agent(check_name("agent", claims.agent))
     if not _DIGEST.match(claims.prev):
         raise Refused(
             "the claims name no digest of the statement before them: prev is 64 hex digits, or empty"
@@ -87,6 +90,11 @@ def check_decommission(entry: DecommissionEntry) -> None:
         raise Refused("name the stream by its identity, 32 hex digits: `gapless audit` shows it")
     if not 0 < len(entry.reason.strip()) <= _REASON_CHARACTERS_MAX:
         raise Refused(f"give a reason of 1 to {_REASON_CHARACTERS_MAX} characters")
+
+
+def _check_agent(agent: str) -> None:
+    if agent == GATEWAY_AGENT:
+        raise Refused(f"the agent name {GATEWAY_AGENT} is the gateway's own: choose another")
 
 
 def _check_stream_claim(claim: StreamClaim, agent: str) -> None:

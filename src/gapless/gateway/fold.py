@@ -8,9 +8,10 @@ import msgspec
 
 from gapless.gateway.admission import EpochKey, Row
 from gapless.gateway.chains import ChainKey
+from gapless.gateway.uploads.memory import UploadChanges
 from gapless.log.frame import DAMAGED, Frame
 from gapless.model.claim import statement_digest
-from gapless.model.entry import BatchEntry, ClaimsEntry, Kind
+from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, RuleEntry
 from gapless.model.errors import Corrupt
 from gapless.model.finding import Finding
 from gapless.model.ranges import RangeSet
@@ -47,6 +48,7 @@ class Changes:
         self.ranges: dict[EpochKey, RangeSet] = {}
         self.chains: dict[ChainKey, ChainRow] = {}
         self.fences: dict[EpochKey, Finding] = {}
+        self.uploads = UploadChanges()
         self.damaged = 0
 
     def add(self, frame: Frame) -> None:
@@ -59,8 +61,11 @@ class Changes:
                     self._add_claims(msgspec.json.decode(frame.meta, type=ClaimsEntry), frame.position)
                 case Kind.FINDING:
                     self._add_finding(msgspec.json.decode(frame.meta, type=Finding))
-                case other:
-                    self.damaged += other == DAMAGED
+                case Kind.RULE:
+                    self.uploads.rule(msgspec.json.decode(frame.meta, type=RuleEntry))
+                case other if other == DAMAGED:
+                    self.damaged += 1
+                    self.uploads.damaged_at = frame.position
         except msgspec.MsgspecError as error:
             raise Corrupt(
                 f"the journal's entry at {frame.position} is of a format this version does not know: "
@@ -74,6 +79,7 @@ class Changes:
         row = Row(header.first, header.next, header.digest, position, entry.journaled_us)
         self.batches.setdefault(key, {}).setdefault(row.first, row)
         self.ranges.setdefault(key, RangeSet()).add(row.first, row.next)
+        self.uploads.batch(header, entry.journaled_us, position)
 
     def _add_claims(self, entry: ClaimsEntry, position: int) -> None:
         numbered = msgspec.json.decode(entry.signed.statement, type=_Numbered)
@@ -81,6 +87,7 @@ class Changes:
         known = self.chains.get(key)
         if known is None or numbered.n > known.n:
             self.chains[key] = ChainRow(numbered.n, statement_digest(entry.signed.statement), position)
+        self.uploads.claims(numbered.agent, entry.signed.statement, position)
 
     def _add_finding(self, finding: Finding) -> None:
         if finding.kind in FENCING and finding.stream and finding.epoch:

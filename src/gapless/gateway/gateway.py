@@ -28,6 +28,7 @@ from gapless.gateway.oauth.rate import Rate
 from gapless.gateway.ports import Journal
 from gapless.gateway.settings import GatewaySettings
 from gapless.gateway.tokens import EVERY_TENANT, FIRST_START, TokenStore, admin_needed, write_admin
+from gapless.gateway.uploads.uploads import Uploads
 from gapless.log.disk import OsDisk
 
 _log = structlog.get_logger("gapless.gateway")
@@ -41,6 +42,7 @@ class Health(msgspec.Struct, frozen=True):
     journal_stalled_s: float
     batches_stalled_s: float
     claims_stalled_s: float
+    uploads_stalled_s: float
     index_failing_s: float
     index_behind_bytes: int
     index_complete: bool
@@ -83,7 +85,11 @@ class Gateway:
         self.token_rate = Rate(bounds.token_requests_per_s_max, monotonic_s)
         self.access = Access(self.tokens, self.access_tokens, now_us)
         self.administration = Administration(journal, self.tokens, now_us)
-        self._index = BatchIndex(f"{directory}/index.sqlite", journal.reader())
+        self._index = BatchIndex(
+            f"{directory}/index.sqlite",
+            journal.reader(),
+            requests_window_us=int(bounds.retry_window_s * 1e6),
+        )
         self._fences = Fences()
         for key in self._index.fences():
             self._fences.add(key)
@@ -98,6 +104,9 @@ class Gateway:
         )
         self.claims = ClaimsIntake(
             journal, self._index, self._fences, settings=bounds, metrics=self.metrics, now_us=now_us
+        )
+        self.uploads = Uploads(
+            journal, self._index, self._signer, settings=bounds, metrics=self.metrics, now_us=now_us
         )
         self._follower = Follower(
             self._index, self._indexed, interval_s=bounds.index_interval_s, monotonic_s=monotonic_s
@@ -128,13 +137,15 @@ class Gateway:
             await self.administration.config(f"receipt key {self.receipt_key} in force", FIRST_START)
         await self._ensure_admin()
         self._follower.start()
+        self.uploads.start(self._follower.caught_up)
         try:
-            await asyncio.wait_for(self._follower.caught_up.wait(), self.settings.index_wait_s)
+            await asyncio.wait_for(self.uploads.ready.wait(), self.settings.index_wait_s)
         except TimeoutError:
             _log.info("index_catching_up", cursor=self._index.cursor)
 
     async def stop(self) -> None:
         """Finish what is under way, then stop. No request may come in any more."""
+        await self.uploads.stop()
         await self._follower.stop()
         await self.intake.close()
         await self.claims.close()
@@ -152,16 +163,18 @@ class Gateway:
             "the index has not followed the journal": self._follower.failing_s(),
             "no request with batches has ended": self.intake.stalled_s(),
             "no request with claims has ended": self.claims.stalled_s(),
+            "no upload has ended": self.uploads.stalled_s(),
         }
         what, longest_s = max(stalled_s.items(), key=lambda item: item[1])
         stuck = longest_s > self.settings.stuck_after_s
-        journal_s, index_s, batches_s, claims_s = stalled_s.values()
+        journal_s, index_s, batches_s, claims_s, uploads_s = stalled_s.values()
         return Health(
             status="stuck" if stuck else "ok",
             text=f"{what} for {longest_s:.0f} s: look at its disk" if stuck else "what arrives gets on",
             journal_stalled_s=journal_s,
             batches_stalled_s=batches_s,
             claims_stalled_s=claims_s,
+            uploads_stalled_s=uploads_s,
             index_failing_s=index_s,
             index_behind_bytes=self._index.behind_bytes,
             index_complete=self._index.complete,

@@ -28,6 +28,9 @@ class GatewayMetrics:
         self._claims = self._counter(
             "claims", "Sets of claims, by verdict on their place in the chain", ("verdict",)
         )
+        self._uploads = self._counter(
+            "uploads", "Uploads answered with 204: stored, or repeated and known", ("outcome",)
+        )
         self._sync = Histogram(
             "gapless_gateway_journal_sync_seconds",
             "Time to write and sync one group of journal entries",
@@ -56,6 +59,9 @@ class GatewayMetrics:
 
     def refused(self, code: str) -> None:
         self._refusals.labels(code).inc()
+
+    def upload(self, outcome: str) -> None:
+        self._uploads.labels(outcome).inc()
 
     def claims(self, verdict: str) -> None:
         self._claims.labels(verdict).inc()

@@ -22,6 +22,7 @@ from gapless.gateway.gateway import Gateway, Health
 from gapless.gateway.oauth.routes import oauth_endpoints, oauth_routes
 from gapless.gateway.openapi import BINARY, TEXT, Endpoint, document
 from gapless.gateway.problems import guarded, json_response
+from gapless.gateway.uploads.routes import rule_endpoints, upload_endpoint, upload_route
 from gapless.log.frame import HEAD_BYTES
 from gapless.model.signing import Signed
 
@@ -51,22 +52,24 @@ def ingest_routes(
     more_paths: Mapping[str, Mapping[str, Any]] | None = None,
     more_schemas: Mapping[str, Any] | None = None,
 ) -> list[Route]:
-    """The gateway's routes: ``/v1/...``, the token endpoints, ``/healthz`` and ``/metrics``.
+    """The gateway's routes: ``/v1/...``, ``/dataCollectionRules/...``, the token endpoints, ``/healthz`` and
+    ``/metrics``.
 
     ``more_paths`` and ``more_schemas`` are what others add to ``/v1/openapi.json``: path items by path
     (not templates of ours) and JSON schemas by name.
     """
-    endpoints = [*_endpoints(_Handlers(gateway)), *admin_endpoints(gateway)]
+    endpoints = [*_endpoints(_Handlers(gateway)), *admin_endpoints(gateway), *rule_endpoints(gateway)]
+    upload = upload_endpoint(gateway)
 
     async def openapi(request: Request) -> Response:
         return described
 
     oauth = oauth_endpoints(gateway)
     endpoints.append(Endpoint("GET", "/v1/openapi.json", openapi, "This description of the API", answer=dict))
-    described = json_response(document([*endpoints, *oauth], more_paths, more_schemas))
+    described = json_response(document([*endpoints, *oauth, upload], more_paths, more_schemas))
     refused = gateway.metrics.refused
     ours = [Route(e.path, guarded(e.handler, refused), methods=[e.method]) for e in endpoints]
-    return [*ours, *oauth_routes(oauth, refused)]
+    return [*ours, *oauth_routes(oauth, refused), upload_route(upload, refused)]
 
 
 class _Handlers:

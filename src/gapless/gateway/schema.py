@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Integer, MetaData, String, Table
 
-FORMAT = 1
+FORMAT = 2
 
 metadata = MetaData()
 
-#: One row: the format, and the journal position before which everything is in these tables.
+#: One row: the format, the journal position before which everything is in these tables, and where the last
+#: entry before it stands that cannot be read (-1: there is none).
 meta = Table(
     "meta",
     metadata,
     Column("format", Integer, nullable=False),
     Column("cursor", Integer, nullable=False),
+    Column("damaged_at", Integer, nullable=False),
 )
 
 #: Every batch of the journal; of two with the same identity, the first.
@@ -61,4 +63,32 @@ fences = Table(
     Column("stream", String, nullable=False),
     Column("epoch", String, nullable=False),
     Column("finding", String, nullable=False, unique=True),
+)
+
+#: The data collection rules in force, in the order in which they were made.
+rules = Table(
+    "rules",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("rule", String, nullable=False),
+)
+
+#: Where each of the gateway's own streams stands that has not ended, and which entry said so last.
+counters = Table(
+    "counters",
+    metadata,
+    Column("stream", String, primary_key=True),
+    Column("counter", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: The uploads of the last while, by the digest of the request.
+requests = Table(
+    "requests",
+    metadata,
+    Column("request", String, primary_key=True),
+    Column("journaled_us", Integer, nullable=False, index=True),
+    sqlite_with_rowid=False,
 )

@@ -47,10 +47,19 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
     first: int
 
 
+class Upload(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the gateway has a batch of its own from: one request, by its digest (SHA-256, hex), for a data
+    collection rule."""
+
+    request: str
+    rule: str
+
+
 class BatchHeader(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a batch says of itself. Its payload is the records, each followed by a newline, compressed
     as one zstd frame; ``digest`` is the SHA-256 of the compressed bytes, in hex. ``renumbers``: which seqs
-    its records had before, the latest last; those are not awaited any more."""
+    its records had before, the latest last; those are not awaited any more. ``upload`` is set in the
+    gateway's own batches, and only there."""
 
     stream: StreamKey
     opened: EpochOpen
@@ -63,6 +72,7 @@ class BatchHeader(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     parts: tuple[Part, ...] = ()
     marks: tuple[Mark, ...] = ()
     renumbers: tuple[Origin, ...] = ()
+    upload: Upload | None = None
     v: int = 1
 
     @property

@@ -8,6 +8,7 @@ import msgspec
 
 from gapless.model.batch import BatchHeader
 from gapless.model.claim import Loss
+from gapless.model.rule import Rule
 from gapless.model.signing import Signed
 
 
@@ -20,6 +21,7 @@ class Kind(IntEnum):
     FINDING = 4
     CONFIG = 5
     DECOMMISSION = 6
+    RULE = 7
 
 
 class BatchEntry(msgspec.Struct, frozen=True):
@@ -61,3 +63,12 @@ class DecommissionEntry(msgspec.Struct, frozen=True):
     by: str
     stream: str
     reason: str
+
+
+class RuleEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A data collection rule that takes effect, or that is ``deleted`` for good."""
+
+    at_us: int
+    by: str
+    rule: Rule
+    deleted: bool = False

@@ -13,6 +13,9 @@ from gapless.model.errors import Refused
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}\Z")
 _EPOCH = re.compile(r"[0-9a-f]{32}\Z")
 
+#: The agent of streams whose records the gateway itself takes from its clients: nobody else may use the name.
+GATEWAY_AGENT = "gapless-gateway"
+
 
 def check_name(what: str, name: str) -> str:
     """Return ``name`` if it can name a tenant, an agent or a source. Raises Refused otherwise."""

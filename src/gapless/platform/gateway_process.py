@@ -69,7 +69,7 @@ async def health(app: ASGIApp) -> Health:
 
 def gets_on(health: Health) -> bool:
     """Whether what is under way ends, with whatever answer."""
-    hanging_s = max(health.batches_stalled_s, health.claims_stalled_s)
+    hanging_s = max(health.batches_stalled_s, health.claims_stalled_s, health.uploads_stalled_s)
     return hanging_s <= GatewaySettings().stuck_after_s
 
 

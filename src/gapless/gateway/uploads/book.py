@@ -1,0 +1,166 @@
+"""Where the gateway's own streams stand, and which uploads it has had. Pure: no clock, no socket, no file.
+
+The gateway is the agent of the streams of data collection rules, and the journal is their spool: a seq is
+given in the same durable write that puts the record there. So nothing here moves until the journal has taken
+what was planned, and only one plan is under way at a time: a write that fails gives no seq away.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from gapless.gateway.uploads.payloads import Payload
+from gapless.model.batch import BatchHeader, Upload
+from gapless.model.claim import StreamClaim
+from gapless.model.rule import Rule
+from gapless.model.stream import EpochOpen, StreamKey
+
+
+class Counter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a stream stands: the journal holds every seq of its epoch below ``next``, and no other."""
+
+    stream: StreamKey
+    opened: EpochOpen
+    next: int = 0
+    closed: bool = False
+
+
+class Arrival(NamedTuple):
+    """An upload that may enter. ``request`` is the digest that the same request has when it comes again."""
+
+    stream: StreamKey
+    rule: str
+    request: str
+    payload: Payload
+    received_us: int
+
+
+class Remembered(NamedTuple):
+    """What the journal says at a start. ``doubtful`` are the streams whose newest seqs it may not show, as it
+    is damaged behind the last word on them; ``requests`` are recent ones, oldest first, with their times."""
+
+    rules: Mapping[str, Rule] = {}
+    counters: Mapping[StreamKey, Counter] = {}
+    doubtful: frozenset[StreamKey] = frozenset()
+    requests: Sequence[tuple[str, int]] = ()
+
+
+class UploadBook:
+    """The rules, the counters of their streams, and the requests of the last ``window_us``, at most
+    ``requests_max`` of them. ``mint`` gives new epochs."""
+
+    def __init__(
+        self, remembered: Remembered, *, window_us: int, requests_max: int, mint: Callable[[], str]
+    ) -> None:
+        self._window_us = window_us
+        self._requests_max = requests_max
+        self._mint = mint
+        self.rules = dict(remembered.rules)
+        self._counters = dict(remembered.counters)
+        self._requests = OrderedDict(remembered.requests)
+        for stream in remembered.doubtful:
+            # Its end is not known, so nothing closes the epoch: the ledger says so (I7).
+            last = self._counters[stream].opened.epoch
+            self._counters[stream] = Counter(stream, EpochOpen(mint(), last))
+        expected = {rule.key(stream) for rule in self.rules.values() for stream in rule.streams}
+        for stream in expected - self._counters.keys():
+            self._counters[stream] = Counter(stream, EpochOpen(mint()))
+        self._close(self._counters.keys() - expected)
+
+    def counts(self, stream: StreamKey) -> bool:
+        """Whether records of ``stream`` are taken."""
+        counter = self._counters.get(stream)
+        return counter is not None and not counter.closed
+
+    def seen(self, request: str, now_us: int) -> bool:
+        """Whether the journal has the records of this very request, as far as is remembered."""
+        at_us = self._requests.get(request)
+        return at_us is not None and now_us - at_us <= self._window_us
+
+    def plan(self, arrivals: Iterable[Arrival], now_us: int) -> list[BatchHeader | None]:
+        """The batches that ``arrivals`` become, one after the other; None for one that was seen before, also
+        among these. Their streams must all count. Changes nothing."""
+        headers: list[BatchHeader | None] = []
+        nexts: dict[StreamKey, int] = {}
+        requests: set[str] = set()
+        for arrival in arrivals:
+            if arrival.request in requests or self.seen(arrival.request, now_us):
+                headers.append(None)
+                continue
+            requests.add(arrival.request)
+            counter = self._counters[arrival.stream]
+            first = nexts.get(arrival.stream, counter.next)
+            nexts[arrival.stream] = first + arrival.payload.records
+            headers.append(_header(arrival, counter.opened, first, now_us))
+        return headers
+
+    def journaled(self, headers: Iterable[BatchHeader | None], now_us: int) -> None:
+        """What ``plan`` gave is durable."""
+        for header in headers:
+            if header is None or header.upload is None:
+                continue
+            counter = self._counters[header.stream]
+            self._counters[header.stream] = msgspec.structs.replace(counter, next=header.next)
+            self._requests[header.upload.request] = now_us
+            self._requests.move_to_end(header.upload.request)
+        while self._requests and self._forgets(next(iter(self._requests.values())), now_us):
+            self._requests.popitem(last=False)
+
+    def add(self, rule: Rule) -> None:
+        """A rule is durable: its streams count from here on."""
+        self.rules[rule.id] = rule
+        for stream in rule.streams:
+            key = rule.key(stream)
+            self._counters[key] = Counter(key, EpochOpen(self._mint()))
+
+    def remove(self, rule: Rule) -> None:
+        """A rule is deleted for good: its streams end where they stand."""
+        del self.rules[rule.id]
+        self._close(rule.key(stream) for stream in rule.streams)
+
+    def claims(self, now_us: int) -> dict[str, tuple[StreamClaim, ...]]:
+        """What is to be claimed of each tenant's streams."""
+        claims: dict[str, list[StreamClaim]] = {}
+        for counter in self._counters.values():
+            claims.setdefault(counter.stream.tenant, []).append(
+                StreamClaim(
+                    stream=counter.stream,
+                    opened=counter.opened,
+                    next=counter.next,
+                    reader_us=now_us,
+                    closed=counter.closed,
+                )
+            )
+        return {tenant: tuple(of_tenant) for tenant, of_tenant in claims.items()}
+
+    def claimed(self, claims: Iterable[StreamClaim]) -> None:
+        """The claims are durable: streams whose end was claimed need no more of them."""
+        for claim in claims:
+            if claim.closed:
+                self._counters.pop(claim.stream, None)
+
+    def _close(self, streams: Iterable[StreamKey]) -> None:
+        for stream in list(streams):
+            self._counters[stream] = msgspec.structs.replace(self._counters[stream], closed=True)
+
+    def _forgets(self, at_us: int, now_us: int) -> bool:
+        return now_us - at_us > self._window_us or len(self._requests) > self._requests_max
+
+
+def _header(arrival: Arrival, opened: EpochOpen, first: int, now_us: int) -> BatchHeader:
+    payload = arrival.payload
+    return BatchHeader(
+        stream=arrival.stream,
+        opened=opened,
+        first=first,
+        next=first + payload.records,
+        digest=payload.digest,
+        raw_bytes=payload.raw_bytes,
+        read_from_us=arrival.received_us,
+        read_to_us=now_us,
+        upload=Upload(arrival.request, arrival.rule),
+    )

@@ -1,0 +1,291 @@
+"""Uploads to the journal: the gateway as the agent of the streams of data collection rules.
+
+The way of an upload: *prepared* in a thread (unpacked, cut into records, compressed), *planned* by the book
+(which seqs, or seen before), *appended* (the journal's sync: the one commit point), *settled* (the book
+counts, the client is answered). One task plans and appends, everything that waits at a time: so a write that
+fails has given no seq away, and what is claimed is never ahead of what is durable.
+
+A crash before the append returned leaves nothing that anybody was told of; if the entries are there all the
+same, the next start counts on behind them, and knows the request when it comes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from uuid import uuid4
+
+import msgspec
+import structlog
+
+from gapless.gateway.index import BatchIndex
+from gapless.gateway.metrics import GatewayMetrics
+from gapless.gateway.ports import Journal
+from gapless.gateway.settings import GatewaySettings
+from gapless.gateway.uploads.book import Arrival, UploadBook
+from gapless.gateway.uploads.payloads import Payload, expand, pack
+from gapless.gateway.uploads.rules import RuleRequest, new_rule
+from gapless.gateway.uploads.witness import Witness
+from gapless.gateway.worker import Worker
+from gapless.log.disk import Buffer
+from gapless.log.segments import Message
+from gapless.model.batch import BatchHeader
+from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, RuleEntry
+from gapless.model.errors import Busy, GaplessError, Refused, Unavailable
+from gapless.model.rule import Rule, RuleStream
+from gapless.model.signing import Signer
+from gapless.model.stream import GATEWAY_AGENT
+
+_log = structlog.get_logger("gapless.gateway")
+
+_RETRY_S = 1.0
+
+_Change = RuleEntry | Arrival
+
+
+class _Waiter:
+    """Something that is to be journaled, and who waits for it."""
+
+    def __init__(self, change: _Change) -> None:
+        self.change = change
+        self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+
+class Uploads:
+    """Takes uploads and rules, and claims what it has. Used from one event loop."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        index: BatchIndex,
+        signer: Signer,
+        *,
+        settings: GatewaySettings,
+        metrics: GatewayMetrics,
+        now_us: Callable[[], int],
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._journal = journal
+        self._index = index
+        self._signer = signer
+        self._settings = settings
+        self._metrics = metrics
+        self._now_us = now_us
+        self._monotonic_s = monotonic_s
+        self._worker = Worker("uploads")
+        self._book: UploadBook | None = None
+        self._witness: Witness | None = None
+        self._waiting: list[_Waiter] = []
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._claims_due_s = 0.0
+        self._task: asyncio.Task[None] | None = None
+        #: Set when uploads are taken.
+        self.ready = asyncio.Event()
+
+    def start(self, complete: asyncio.Event) -> None:
+        """Begin to work once the index is ``complete``; until then everything is answered Busy."""
+        self._task = asyncio.create_task(self._run(complete))
+
+    async def stop(self) -> None:
+        """Finish what is under way."""
+        await self._worker.close()
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            if self._book is None:
+                self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def stalled_s(self) -> float:
+        """For how many seconds uploads have been under way without one ending."""
+        return self._worker.stalled_s()
+
+    def rules(self) -> list[Rule]:
+        """The rules in force, oldest first. Raises Busy while the index is catching up."""
+        return list(self._ready().rules.values())
+
+    def rule(self, id_: str) -> Rule | None:
+        """The rule of that id. Raises Busy while the index is catching up."""
+        return self._ready().rules.get(id_)
+
+    async def accept(
+        self, rule: Rule, stream: RuleStream, body: Buffer, *, encoding: str, client_request: str
+    ) -> None:
+        """Take the records of a request's body; durable on return, also if the caller is cancelled.
+
+        A request is known again by rule, stream, content and the id that its client gave it. Raises Problem
+        for a body that cannot be, Refused when the rule was deleted meanwhile, and Busy or Unavailable when
+        the journal did not take it.
+        """
+        await self._worker.finish(self._accept(rule, stream, body, encoding, client_request))
+
+    async def create(self, wanted: RuleRequest, *, by: str) -> Rule:
+        """Put a rule in force; durable on return. Raises Refused for one that cannot be or when there are too
+        many, and what the journal raises."""
+        if len(self._ready().rules) >= self._settings.rules_max:
+            raise Refused(f"there are {self._settings.rules_max} rules already: delete one first")
+        rule = new_rule(wanted, by=by, now_us=self._now_us())
+        await self._journaled(RuleEntry(rule.created_us, by, rule))
+        return rule
+
+    async def delete(self, rule: Rule, *, by: str) -> None:
+        """End a rule and its streams for good; durable on return. Raises what the journal raises."""
+        await self._journaled(RuleEntry(self._now_us(), by, rule, deleted=True))
+
+    async def _accept(
+        self, rule: Rule, stream: RuleStream, body: Buffer, encoding: str, client_request: str
+    ) -> None:
+        received_us = self._now_us()
+        data, request = await self._worker.run(self._identify, rule, stream, body, encoding, client_request)
+        if self._ready().seen(request, received_us):
+            self._metrics.upload("repeated")
+            return
+        payload = await self._worker.run(pack, data)
+        if payload is not None:
+            arrival = Arrival(rule.key(stream), rule.id, request, payload, received_us)
+            self._metrics.upload("stored" if await self._journaled(arrival) else "repeated")
+
+    def _identify(
+        self, rule: Rule, stream: RuleStream, body: Buffer, encoding: str, client_request: str
+    ) -> tuple[bytes, str]:
+        data = expand(body, encoding, bytes_max=self._settings.upload_bytes_max)
+        identity = hashlib.sha256("\x00".join((rule.id, stream.name, client_request, "")).encode())
+        identity.update(data)
+        return data, identity.hexdigest()
+
+    async def _journaled(self, change: _Change) -> bool:
+        """Whether the change was new; it is durable either way."""
+        self._ready()
+        waiter = _Waiter(change)
+        self._waiting.append(waiter)
+        self._wake.set()
+        return await waiter.done
+
+    def _ready(self) -> UploadBook:
+        if self._book is None:
+            raise Busy("the gateway is reading its journal: send it again in a moment")
+        return self._book
+
+    # The one task that changes the book.
+
+    async def _run(self, complete: asyncio.Event) -> None:
+        await complete.wait()
+        book, witness = await self._remember()
+        while not self._stopping or self._waiting:
+            await self._wait()
+            group, self._waiting = self._waiting, []
+            await self._commit(book, witness, group)
+
+    async def _remember(self) -> tuple[UploadBook, Witness]:
+        while True:
+            try:
+                known = await asyncio.to_thread(
+                    self._index.uploads, requests_max=self._settings.requests_remembered_max
+                )
+                last = await asyncio.to_thread(
+                    self._index.chain, (GATEWAY_AGENT, self._signer.public_key.lower())
+                )
+                break
+            except GaplessError as error:
+                _log.warning("uploads_wait", error=str(error))
+                await asyncio.sleep(_RETRY_S)
+        settings = self._settings
+        self._book = UploadBook(
+            known,
+            window_us=int(settings.retry_window_s * 1e6),
+            requests_max=settings.requests_remembered_max,
+            mint=lambda: uuid4().hex,
+        )
+        self.ready.set()
+        return self._book, Witness(self._signer, last, interval_s=settings.own_claims_interval_s)
+
+    async def _wait(self) -> None:
+        """Until something is to be done, or claims are due."""
+        try:
+            left_s = max(0.0, self._claims_due_s - self._monotonic_s())
+            await asyncio.wait_for(self._wake.wait(), left_s)
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def _commit(self, book: UploadBook, witness: Witness, group: Sequence[_Waiter]) -> None:
+        now_us = self._now_us()
+        arrivals = list(self._admitted(book, group))
+        headers = book.plan((arrival for _, arrival in arrivals), now_us)
+        changes = [waiter for waiter in group if isinstance(waiter.change, RuleEntry)]
+        messages = [
+            Message(Kind.BATCH, msgspec.json.encode(BatchEntry(header, now_us)), arrival.payload.data)
+            for header, (_, arrival) in zip(headers, arrivals, strict=True)
+            if header is not None
+        ]
+        messages += [Message(Kind.RULE, msgspec.json.encode(waiter.change)) for waiter in changes]
+        if await self._append(messages, group):
+            book.journaled(headers, now_us)
+            for header, (waiter, arrival) in zip(headers, arrivals, strict=True):
+                self._answer(waiter, header, arrival.payload)
+            for waiter in changes:
+                self._change(book, waiter)
+        if self._claims_due_s <= self._monotonic_s():
+            await self._claim(book, witness)
+
+    def _admitted(self, book: UploadBook, group: Iterable[_Waiter]) -> Iterable[tuple[_Waiter, Arrival]]:
+        for waiter in group:
+            if isinstance(waiter.change, Arrival):
+                if book.counts(waiter.change.stream):
+                    yield waiter, waiter.change
+                else:
+                    _settle(waiter, Refused("the rule was deleted meanwhile: use another"))
+
+    async def _append(self, messages: Sequence[Message], group: Iterable[_Waiter]) -> bool:
+        """Whether the messages are durable. If not, those who wait are told why."""
+        try:
+            await self._journal.append(messages)
+            return True
+        except GaplessError as error:
+            failure: GaplessError = error
+        except Exception:
+            _log.exception("uploads_failed")
+            failure = Unavailable("the gateway failed to journal this: send it again")
+        for waiter in group:
+            _settle(waiter, failure)
+        return False
+
+    def _answer(self, waiter: _Waiter, header: BatchHeader | None, payload: Payload) -> None:
+        if header is not None:
+            self._metrics.unique(header, len(payload.data))
+            self._metrics.received(header, len(payload.data))
+        _settle(waiter, header is not None)
+
+    def _change(self, book: UploadBook, waiter: _Waiter) -> None:
+        entry = waiter.change
+        assert isinstance(entry, RuleEntry)
+        if not entry.deleted:
+            book.add(entry.rule)
+        elif entry.rule.id in book.rules:  # asked twice at once: the second finds it done
+            book.remove(entry.rule)
+        self._claims_due_s = 0.0
+        _settle(waiter, True)
+
+    async def _claim(self, book: UploadBook, witness: Witness) -> None:
+        """Say what is in the streams. A crash before the append leaves claims that were never made; what
+        cannot be said now is said when the next are due."""
+        now_us = self._now_us()
+        claims = book.claims(now_us)
+        signed = witness.state(claims, now_us)
+        entries = [Message(Kind.CLAIMS, msgspec.json.encode(ClaimsEntry(each, now_us))) for each in signed]
+        if await self._append(entries, ()):
+            witness.journaled()
+            book.claimed(claim for streams in claims.values() for claim in streams)
+        self._claims_due_s = self._monotonic_s() + self._settings.own_claims_interval_s
+
+
+def _settle(waiter: _Waiter, outcome: bool | GaplessError) -> None:
+    if waiter.done.done():  # cancelled: nobody waits
+        return
+    if isinstance(outcome, GaplessError):
+        waiter.done.set_exception(type(outcome)(str(outcome)))  # waiters must not share one traceback
+    else:
+        waiter.done.set_result(outcome)

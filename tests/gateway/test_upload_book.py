@@ -1,0 +1,227 @@
+"""The book of uploads, and what the index remembers: dense seqs, each request once, also after a crash."""
+
+from __future__ import annotations
+
+import tempfile
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gapless.gateway.fold import fold
+from gapless.gateway.index import BatchIndex
+from gapless.gateway.uploads.book import Arrival, Remembered, UploadBook
+from gapless.gateway.uploads.payloads import Payload
+from gapless.gateway.uploads.witness import Witness
+from gapless.log.disk import OsDisk
+from gapless.log.segments import LogReader, LogWriter, Message
+from gapless.model.batch import BatchHeader
+from gapless.model.claim import ClaimSet, StreamClaim
+from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, RuleEntry
+from gapless.model.rule import Rule, RuleStream
+from gapless.model.signing import Signer, verify
+from gapless.model.stream import StreamKey
+
+WINDOW_US = 1000
+RULE = Rule(
+    id="dcr-" + 32 * "a",
+    tenant="contoso",
+    created_us=0,
+    by="test",
+    streams=(
+        RuleStream(name="Custom-A", table="A_CL"),
+        RuleStream(name="Microsoft-SigninLogs", table="SigninLogs"),
+    ),
+)
+KEYS = [RULE.key(stream) for stream in RULE.streams]
+KEY = bytes(range(32))
+
+
+def new_book(requests_max: int = 100) -> UploadBook:
+    numbers = count(1)
+    return UploadBook(
+        Remembered(rules={RULE.id: RULE}),
+        window_us=WINDOW_US,
+        requests_max=requests_max,
+        mint=lambda: f"{next(numbers):032x}",
+    )
+
+
+def arrival(request: str, records: int = 1, stream: StreamKey = KEYS[0]) -> Arrival:
+    return Arrival(stream, RULE.id, request, Payload(b"x", "0" * 64, records, 9 * records), 0)
+
+
+class Step(NamedTuple):
+    """Requests that come at once, each (number, stream); whether the journal takes them; what ends after."""
+
+    requests: list[tuple[int, int]]
+    taken: bool
+    restarted: bool
+    claimed: bool
+
+
+steps = st.lists(
+    st.builds(
+        Step,
+        st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1)), max_size=4),
+        st.booleans(),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+class World:
+    """A journal, the index that follows it, and the book of the gateway that runs at the moment."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.log = LogWriter(OsDisk(), f"{directory}/journal", segment_bytes_max=1 << 20)
+        self.batches: list[BatchHeader] = []
+        self.epochs = count(1)
+        self.append(Kind.RULE, RuleEntry(0, "test", RULE))
+        self.restart()
+
+    def restart(self) -> None:
+        index = BatchIndex(
+            f"{self.directory}/index.sqlite",
+            LogReader(OsDisk(), f"{self.directory}/journal"),
+            requests_window_us=WINDOW_US,
+        )
+        while index.step():
+            pass
+        self.book = UploadBook(
+            index.uploads(requests_max=100),
+            window_us=WINDOW_US,
+            requests_max=100,
+            mint=lambda: f"{next(self.epochs):032x}",
+        )
+        signer = Signer(KEY)
+        last = index.chain(("gapless-gateway", signer.public_key))
+        self.witness = Witness(signer, last, interval_s=2.0)
+        index.close()
+
+    def append(self, kind: Kind, *entries: msgspec.Struct) -> None:
+        self.log.append([Message(kind, msgspec.json.encode(entry), b"") for entry in entries])
+        self.log.sync()
+
+    def send(self, step: Step, now_us: int) -> None:
+        arrivals = [arrival(f"{request}/{at}", request + 1, KEYS[at]) for request, at in step.requests]
+        headers = self.book.plan(arrivals, now_us)
+        if not step.taken:
+            return
+        new = [header for header in headers if header is not None]
+        self.append(Kind.BATCH, *(BatchEntry(header, now_us) for header in new))
+        self.batches += new
+        if not step.restarted:  # else the gateway dies before it hears of it
+            self.book.journaled(headers, now_us)
+
+    def claim(self, now_us: int) -> list[StreamClaim]:
+        claims = self.book.claims(now_us)
+        signed = self.witness.state(claims, now_us)
+        self.append(Kind.CLAIMS, *(ClaimsEntry(each, now_us) for each in signed))
+        self.witness.journaled()
+        self.book.claimed(claim for streams in claims.values() for claim in streams)
+        return [claim for streams in claims.values() for claim in streams]
+
+
+@settings(deadline=None, max_examples=15)
+@given(steps)
+def test_seqs_are_dense_and_each_request_is_journaled_once_whatever_fails(script: list[Step]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        world = World(directory)
+        for now_us, step in enumerate(script, start=1):
+            world.send(step, now_us)
+            if step.restarted:
+                world.restart()
+            if step.claimed:
+                for claim in world.claim(now_us):
+                    assert claim.next == sum(b.count for b in world.batches if b.stream == claim.stream)
+        requests = [batch.upload.request for batch in world.batches if batch.upload]
+        assert len(requests) == len(set(requests))
+        for key in KEYS:
+            mine = [batch for batch in world.batches if batch.stream == key]
+            assert [b.first for b in mine] == [0, *(b.next for b in mine)][: len(mine)]
+            assert len({b.epoch for b in mine}) <= 1
+
+
+def test_a_request_is_known_for_the_window_and_no_longer() -> None:
+    book = new_book()
+    headers = book.plan([arrival("r")], 10)
+    book.journaled(headers, 10)
+    assert book.seen("r", 10 + WINDOW_US) and not book.seen("r", 11 + WINDOW_US)
+    again = book.plan([arrival("r")], 11 + WINDOW_US)
+    assert again[0] is not None and (again[0].first, again[0].next) == (1, 2)
+
+
+def test_only_so_many_requests_are_remembered() -> None:
+    book = new_book(requests_max=2)
+    for number in range(4):
+        book.journaled(book.plan([arrival(str(number))], number), number)
+    assert [book.seen(str(number), 4) for number in range(4)] == [False, False, True, True]
+
+
+def test_a_stream_whose_rule_went_while_the_gateway_was_down_is_closed_once() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        world = World(directory)
+        world.send(Step([(6, 0)], True, False, False), 1)
+        world.append(Kind.RULE, RuleEntry(2, "test", RULE, deleted=True))
+        world.restart()
+        assert not any(world.book.counts(key) for key in KEYS)
+        assert {(c.stream.table, c.next, c.closed) for c in world.claim(3)} == {("A_CL", 7, True)}
+        assert world.claim(4) == []
+        world.restart()
+        assert world.claim(5) == []
+
+
+def test_damage_behind_the_last_word_on_a_stream_begins_an_epoch_that_closes_nothing(tmp_path: Path) -> None:
+    world = World(str(tmp_path))
+    world.send(Step([(2, 0)], True, False, False), 1)
+    world.claim(2)
+    epoch = world.batches[0].epoch
+    segment = max((tmp_path / "journal").glob("*.log"))
+    whole = segment.stat().st_size
+    world.send(Step([(3, 0)], True, False, False), 3)
+    world.append(Kind.CONFIG, msgspec.defstruct("Other", ["more"])("x" * 100))
+    with segment.open("r+b") as file:
+        file.seek(whole + 40)
+        file.write(b"\xff" * 8)
+    (tmp_path / "index.sqlite").unlink()
+    world.restart()
+    claims = {claim.stream: claim for claim in world.claim(4)}
+    assert claims[KEYS[0]].opened.epoch != epoch
+    assert (claims[KEYS[0]].opened.prev_epoch, claims[KEYS[0]].opened.prev_next) == (epoch, None)
+    # What is claimed behind the damage is proven again.
+    world.restart()
+    assert {c.stream: c.opened for c in world.claim(5)} == {c.stream: c.opened for c in claims.values()}
+
+
+def test_statements_are_a_chain_and_one_that_was_not_journaled_was_never_made() -> None:
+    signer = Signer(KEY)
+    witness = Witness(signer, None, interval_s=2.0)
+    book = new_book()
+    lost = witness.state(book.claims(1), 1)
+    (first,) = witness.state(book.claims(2), 2)
+    witness.journaled()
+    (second,) = witness.state(book.claims(3), 3)
+    read = [verify(signed, signer.public_key, ClaimSet) for signed in (*lost, first, second)]
+    assert [claims.n for claims in read] == [0, 0, 1]
+    assert read[1].prev == "" and read[2].prev != ""
+
+
+def test_the_fold_forgets_requests_that_are_older_than_the_window() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        world = World(directory)
+        world.send(Step([(1, 0)], True, False, False), 1)
+        world.send(Step([(2, 0)], True, False, False), 2 + WINDOW_US)
+        world.restart()
+        assert not world.book.seen("1/0", 1) and world.book.seen("2/0", 2 + WINDOW_US)
+
+
+def test_an_agents_entries_change_nothing_here() -> None:
+    changes = fold([], 0)
+    assert not changes.uploads.counters and changes.uploads.damaged_at == -1
