@@ -6,14 +6,16 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import duckdb
 import msgspec
 
+from gapless import clock
 from gapless.model.errors import Corrupt, GaplessError, Refused, Unavailable
-from gapless.query.check import check
-from gapless.query.languages import to_sql
+from gapless.query.check import Checked, check
+from gapless.query.languages import Question, Statement, to_sql
 from gapless.query.request import QueryRequest, QueryResult
 from gapless.query.results import column_of, fetch, value_of
 from gapless.query.sandbox import TOP_ROWS_MAX, limit_memory, lock, open_connection
@@ -38,16 +40,32 @@ class Query:
         limits = request.limits
         if len(request.text.encode(errors="replace")) > limits.text_bytes_max:
             raise Refused(f"the query is longer than {limits.text_bytes_max} bytes: make it shorter")
-        tables = (files.table for files in request.tables)
-        statement = to_sql(request.text, request.language, tables, explain=request.explain)
-        self._columns = statement.columns
+        self._now_us = clock.now_us()
+        self._facts: list[Sequence[Sequence[Any]]] = []
+        self._statement = self._as_sql()
         with _explaining(request):
             limit_memory(connection, limits.memory_bytes_max)
-            self._checked = check(connection, statement.sql, (files.table.name for files in request.tables))
-        self._reads = [files for files in request.tables if files.table.name in self._checked.tables]
+            self._checked = self._check(self._statement)
+        names = self._statement.tables if isinstance(self._statement, Question) else self._checked.tables
+        self._reads = [files for files in request.tables if files.table.name in names]
         self.paths = [path for files in self._reads for path in files.paths]
         if len(self.paths) > limits.files_max:
             raise Refused(f"the query reads more than {limits.files_max} files: narrow --from and --to")
+
+    def _as_sql(self) -> Statement | Question:
+        request = self._request
+        tables = (files.table for files in request.tables)
+        return to_sql(
+            request.text,
+            request.language,
+            tables,
+            now_us=self._now_us,
+            facts=self._facts,
+            explain=request.explain,
+        )
+
+    def _check(self, statement: Statement | Question) -> Checked:
+        return check(self._connection, statement.sql, (files.table.name for files in self._request.tables))
 
     def run(self) -> QueryResult:
         """Lock the connection and answer, once. Raises Refused (the text, or a limit), Unavailable (a file is
@@ -60,9 +78,10 @@ class Query:
         lock(connection, self.paths, limits)
         for files in self._reads:
             create_view(connection, files, request.from_us, request.to_us)
+        statement = self._settled()
         subquery = self._checked.subquery
         described = connection.execute(f"SELECT * FROM {subquery} LIMIT 0").description
-        columns = list(self._columns or (column_of(name, kind) for name, kind, *_ in described))
+        columns = list(statement.columns or (column_of(name, kind) for name, kind, *_ in described))
         values = ", ".join(value_of(at, kind) for at, (_, kind, *_) in enumerate(described, start=1))
         connection.execute(f"SELECT {values} FROM {subquery} LIMIT {limits.rows_max + 1}")
         fetched = fetch(
@@ -76,6 +95,15 @@ class Query:
             scanned_files=len(self.paths),
             tables=tuple(files.table.name for files in self._reads),
         )
+
+    def _settled(self) -> Statement:
+        """The statement, once its questions are answered."""
+        while isinstance(self._statement, Question):
+            answer = self._connection.execute(f"SELECT * FROM {self._checked.subquery}").fetchall()
+            self._facts.append(answer)
+            self._statement = self._as_sql()
+            self._checked = self._check(self._statement)
+        return self._statement
 
 
 def execute(request: QueryRequest) -> QueryResult:

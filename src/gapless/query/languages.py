@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -19,18 +20,36 @@ class Statement(msgspec.Struct, frozen=True):
     columns: tuple[ResultColumn, ...] | None = None
 
 
+class Question(msgspec.Struct, frozen=True):
+    """What has to be asked before a text becomes SQL: the rows of ``sql``, which reads some of ``tables``, as
+    the text itself does."""
+
+    sql: str
+    tables: tuple[str, ...]
+
+
 def to_sql(
-    text: str, language: Language, tables: Iterable[TableSchema] = (), *, explain: bool = False
-) -> Statement:
-    """The SQL for ``text`` over ``tables``; with ``explain`` an SQL that answers how it would be computed, in
-    rows of ``form`` and ``text``. Raises Refused, with line and column, where there is none."""
+    text: str,
+    language: Language,
+    tables: Iterable[TableSchema] = (),
+    *,
+    now_us: int,
+    facts: Sequence[Sequence[Sequence[Any]]] = (),
+    explain: bool = False,
+) -> Statement | Question:
+    """The SQL for ``text`` over ``tables`` at ``now_us``; with ``explain`` an SQL that answers how it would
+    be computed, in rows of ``form`` and ``text``. Where the columns of the answer depend on the data, a
+    question: its rows are to be the next of ``facts``. Raises Refused, with line and column, where there is
+    none."""
     if language == "sql":
         return _explanation([("sql", text)]) if explain else Statement(text)
     # Not at the top: who asks in SQL alone, or only waits for an answer, need not load a SQL generator.
+    from gapless.query.kql import translate
     from gapless.query.kql.explain import explained
-    from gapless.query.kql.translate import translate
 
-    translation = translate(text, tables)
+    translation = translate.translate_knowing(facts, text, tables, now_us)
+    if isinstance(translation, translate.Question):
+        return Question(translation.sql, translation.tables)
     if explain:
         pretty = translation.select.sql("duckdb", pretty=True)
         return _explanation([("relational", explained(translation.rows)), ("sql", pretty)])

@@ -30,7 +30,7 @@ from gapless.query.request import TableFiles
         ("Events | summarize Name, count()", "stands in no aggregate"),
         ("externaldata(a: string)['https://example.org/x.csv']", "operator externaldata is not supported"),
         ("Events | evaluate autocluster()", "plugin autocluster is not supported"),
-        ("Events | evaluate bag_unpack(Details)", "bag_unpack without columns is not supported"),
+        ("Events | evaluate bag_unpack(Details)", "bag_unpack without columns here is not supported"),
         ("Events | summarize count() by Details", "a dynamic value cannot be grouped by"),
         ("cluster('x').database('y').Events", "cannot stand after a dot"),
         ("database('other').Events | take 1", "a table is needed here"),

@@ -137,7 +137,9 @@ def mv_apply(node: operators.MvApply, rows: Rows, scope: Scope, tabular: Tabular
         inner_columns = _replaced(inner_columns, [Column(node.index_column, position, LONG)])
     source = Extend(Expand(OneRow(), [*lists, (position, numbers)]), values)
     start = Rows(source, inner_columns, [Order(Ref(position, LONG), False, False)], hidden=rows.hidden)
+    tabular.context.rows_deep += 1
     body = tabular.piped(start, node.body, scope)
+    tabular.context.rows_deep -= 1
     outer_ids = {each.id for each in rows.columns}
     replaced = {item.name for item in items}
     kept = [each for each in rows.columns if each.name not in replaced]

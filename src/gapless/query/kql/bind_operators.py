@@ -90,6 +90,8 @@ def extend(node: operators.Extend, rows: Rows, scope: Scope, tabular: Tabular) -
     found: list[tuple[str, int, Scalar]] = []
     taken = [each.name for each in rows.columns]
     for item in node.columns:
+        if not item.names and isinstance(item.value, tree.Name) and item.value.name in taken:
+            continue  # the column is there already
         value = bind(item.value, scope.over(before, windows=True), tabular)
         for name, each in _parts(item, value, taken, tabular):
             before, id = compute(before, each, tabular)

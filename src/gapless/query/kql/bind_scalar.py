@@ -82,6 +82,8 @@ def _name(node: tree.Name, scope: Scope, tabular: Tabular) -> Scalar:
         return let
     if isinstance(let, Shared):
         return tabular.only_value(let, node.at)
+    if isinstance(let, KqlError):
+        raise let
     if node.name in scope.sides:
         raise KqlError(f"{node.name} needs a column: write {node.name}.Column", node.at)
     known = [c.name for c in rows.columns] if rows is not None else []
@@ -99,13 +101,13 @@ def _member(node: tree.Member, scope: Scope, tabular: Tabular) -> Scalar:
                 f"{node.value.name} has no column {node.name}{suggestion(node.name, known)}", node.at
             )
         return column.ref()
-    return _step(bind(node.value, scope, tabular), node.name, node.at)
+    return member(bind(node.value, scope, tabular), node.name, node.at)
 
 
 def _index(node: tree.Index, scope: Scope, tabular: Tabular) -> Scalar:
     value, index = bind(node.value, scope, tabular), bind(node.index, scope, tabular)
     if isinstance(index, Constant) and isinstance(index.value, str | int):
-        return _step(value, index.value, node.at)
+        return member(value, index.value, node.at)
     if value.type.name != "dynamic":
         raise KqlError(f"a value of type {value.type.name} has no members", node.at)
     if index.type.name == "string":
@@ -118,7 +120,8 @@ def _index(node: tree.Index, scope: Scope, tabular: Tabular) -> Scalar:
     raise KqlError(f"an index must be a string or a number, not {index.type.name}: use tostring()", node.at)
 
 
-def _step(value: Scalar, step: str | int, at: int) -> Scalar:
+def member(value: Scalar, step: str | int, at: int) -> Scalar:
+    """A member of a bag, or an item of an array. Raises KqlError if the value is not dynamic."""
     if isinstance(value, Several) and isinstance(step, int) and 0 <= step < len(value.values):
         return value.values[step][1]
     if value.type.name != "dynamic":

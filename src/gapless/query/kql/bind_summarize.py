@@ -13,7 +13,7 @@ from gapless.query.kql.bind_scalar import bind, bind_constant
 from gapless.query.kql.context import Aggregates, Scope
 from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.forms import certain_text
-from gapless.query.kql.names import free_name, implied_name
+from gapless.query.kql.names import free_name, implied_name, named_column
 from gapless.query.kql.relation import (
     Aggregate,
     Rows,
@@ -82,8 +82,9 @@ def summarize(node: operators.Summarize, rows: Rows, scope: Scope, tabular: Tabu
     found = Aggregates()
     made: list[tuple[str, Scalar]] = []
     names = [column.name for column in shown]
+    grouped_names = _grouped_columns(node, rows, keys)
     for item in node.aggregates:
-        for name, value in _aggregates_of(item, rows, scope, found, names, keys, tabular):
+        for name, value in _aggregates_of(item, rows, scope, found, names, grouped_names, tabular):
             made.append((name, value))
             names.append(name)
     order = _first_appearance(rows, found, tabular)
@@ -93,6 +94,13 @@ def summarize(node: operators.Summarize, rows: Rows, scope: Scope, tabular: Tabu
         result, id = compute(result, value, tabular)
         columns.append(Column(name, id, value.type))
     return result.changed(columns=columns)
+
+
+def _grouped_columns(node: operators.Summarize, rows: Rows, keys: list[Column]) -> set[str]:
+    """The columns that are keys as they are, which * does not mean."""
+    kinds = {each.name: each.type.name for each in rows.columns}
+    named = ((named_column(item.value), key.type.name) for item, key in zip(node.keys, keys, strict=True))
+    return {name for name, kind in named if name is not None and kinds.get(name) == kind}
 
 
 def _first_appearance(rows: Rows, found: Aggregates, tabular: Tabular) -> list[Order]:
@@ -110,16 +118,16 @@ def _aggregates_of(
     scope: Scope,
     found: Aggregates,
     taken: list[str],
-    keys: list[Column],
+    grouped_names: set[str],
     tabular: Tabular,
 ) -> list[tuple[str, Scalar]]:
     node = item.value
     if isinstance(node, tree.Call) and node.name in _WHOLE_ROW and _is_whole_row(node):
-        return _row_values(node, item, rows, scope, found, taken, keys, tabular)
+        return _row_values(node, item, rows, scope, found, taken, grouped_names, tabular)
     if isinstance(node, tree.Call) and node.name == "percentiles":
         return _percentiles(node, item, rows, scope, found, taken, tabular)
     inner = replace(scope.over(rows), aggregates=found)
-    value = _bind_over_groups(node, inner, tabular, keys)
+    value = _bind_over_groups(node, inner, tabular)
     if len(item.names) > 1:
         raise unsupported("(a, b) = aggregate", item.at)
     if item.names:
@@ -128,7 +136,7 @@ def _aggregates_of(
     return [(free_name(name, taken) if name else numbered(taken), value)]
 
 
-def _bind_over_groups(node: tree.Expression, scope: Scope, tabular: Tabular, keys: list[Column]) -> Scalar:
+def _bind_over_groups(node: tree.Expression, scope: Scope, tabular: Tabular) -> Scalar:
     """An expression over aggregates. Raises KqlError if it names a column outside of them."""
     value = bind(node, scope, tabular)
     assert scope.aggregates is not None
@@ -159,7 +167,7 @@ def _row_values(
     scope: Scope,
     found: Aggregates,
     taken: list[str],
-    keys: list[Column],
+    grouped_names: set[str],
     tabular: Tabular,
 ) -> list[tuple[str, Scalar]]:
     """arg_max, arg_min and take_any of several values: all from the same row."""
@@ -168,11 +176,14 @@ def _row_values(
         raise KqlError(f"{node.name}() needs what to look at", node.at)
     inner = scope.over(rows)
     wanted: list[tuple[str | None, Scalar]] = []
-    key_ids = {key.id for key in keys}
     for index, argument in enumerate(node.arguments):
         if isinstance(argument.value, tree.Wildcard):
-            seen = {value.id for _, value in wanted if isinstance(value, Ref)} | key_ids
-            wanted += [(each.name, each.ref()) for each in rows.columns if each.id not in seen]
+            seen = {value.id for _, value in wanted if isinstance(value, Ref)}
+            wanted += [
+                (each.name, each.ref())
+                for each in rows.columns
+                if each.id not in seen and each.name not in grouped_names
+            ]
             continue
         value = bind(argument.value, inner, tabular)
         name = implied_name(argument.value)

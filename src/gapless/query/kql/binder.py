@@ -269,7 +269,7 @@ class Binder:
         if value.type.name != parameter.type:
             numeric = {value.type.name, parameter.type} <= {"int", "long", "real"}
             if not numeric and "dynamic" not in (value.type.name, parameter.type):
-                raise KqlError(
+                return KqlError(
                     f"the argument {parameter.name} is of type {value.type.name}, not {parameter.type}",
                     argument.at,
                 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from gapless.model.tables import TableSchema
 from gapless.query.kql import tree
@@ -21,6 +22,8 @@ from gapless.query.kql.scalars import (
 
 #: How many columns a query may compute in all, counting those of each use of a let.
 COLUMNS_MAX = 20_000
+#: How many questions about the data a query may need answered before it can be translated.
+QUESTIONS_MAX = 8
 #: How deeply calls of functions given by let may stand in each other.
 CALLS_MAX = 20
 
@@ -33,8 +36,8 @@ class FunctionLet:
     names: Mapping[str, Let]
 
 
-#: What a name given by let stands for.
-Let = Scalar | Shared | FunctionLet
+#: What a name given by let stands for. An argument of the wrong type is refused where it is used.
+Let = Scalar | Shared | FunctionLet | KqlError
 
 
 @dataclass(slots=True)
@@ -62,12 +65,31 @@ class Scope:
         return replace(self, rows=rows, sides={}, aggregates=None, windows=windows)
 
 
-class Context:
-    """One query's state. ``now_ticks`` is the one time it takes for now."""
+#: The rows that answer a question about the data.
+Fact = Sequence[Sequence[Any]]
 
-    def __init__(self, tables: Mapping[str, TableSchema], now_ticks: int) -> None:
+
+class Unanswered(Exception):
+    """The columns of a query depend on what is in ``rows``, which nobody has looked at yet."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__()
+        self.rows = rows
+
+
+class Context:
+    """One query's state. ``now_ticks`` is the one time it takes for now; ``facts`` answer its questions about
+    the data, in the order in which it asks them, None if it may ask none."""
+
+    def __init__(
+        self, tables: Mapping[str, TableSchema], now_ticks: int, facts: Sequence[Fact] | None = None
+    ) -> None:
         self.tables = tables
         self.now_ticks = now_ticks
+        self._facts = facts
+        self._asked = 0
+        #: How many operators that work for each row of others we are in.
+        self.rows_deep = 0
         self.used_tables: set[str] = set()
         self.shared: list[Shared] = []
         self._ids = 0
@@ -78,6 +100,17 @@ class Context:
         if self._ids > COLUMNS_MAX:
             raise KqlError(f"the query computes more than {COLUMNS_MAX} columns: make it smaller", 0)
         return self._ids
+
+    def ask(self, rows: Rows, what: str, at: int, instead: str) -> Fact:
+        """What ``rows`` hold. Raises Unanswered if nobody has looked yet, KqlError if nobody can."""
+        if self._facts is None or self.rows_deep:
+            raise unsupported(what, at, instead)
+        self._asked += 1
+        if self._asked > QUESTIONS_MAX:
+            raise KqlError(f"the query asks more than {QUESTIONS_MAX} times for its columns: {instead}", at)
+        if self._asked > len(self._facts):
+            raise Unanswered(rows)
+        return self._facts[self._asked - 1]
 
     def share(self, rows: Rows) -> Shared:
         """``rows`` as something that several places may read."""

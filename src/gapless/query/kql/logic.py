@@ -97,3 +97,12 @@ def dynamic_or_common(values: Sequence[Scalar], where: str, at: int) -> tuple[li
     if any(v.type.name == "dynamic" for v in values) and not all(v.type.name == "dynamic" for v in values):
         return [to_dynamic(value) for value in values], DYNAMIC
     return unified(values, where, at)
+
+
+def typed_before_dynamic(values: Sequence[Scalar], where: str, at: int) -> tuple[list[Scalar], Type]:
+    """As ``unified``; what is dynamic is converted to the type of the others, as iff() and case() do."""
+    typed = [value for value in values if value.type.name != "dynamic"]
+    if not typed or len(typed) == len(values):
+        return unified(values, where, at)
+    kind = common_type(typed, where, at)
+    return [in_form(value, kind) for value in values], kind

@@ -9,12 +9,17 @@ from gapless.query.kql import tree
 from gapless.query.kql.aggregates.registry import AGGREGATES
 from gapless.query.kql.lexer import words
 
-#: Functions whose value is named as their first argument.
-_TRANSPARENT = words(
+_CONVERSIONS = words(
     """
-    bin floor bin_at tostring tolong toint todouble toreal tobool toboolean todatetime totimespan
-    toguid todynamic parse_json parsejson toobject startofday startofweek startofmonth startofyear
-    endofday endofweek endofmonth endofyear round
+    tostring tolong toint todouble toreal tobool toboolean todatetime totimespan toguid todynamic
+    parse_json parsejson toobject
+    """
+)
+#: Functions whose value is named as their first argument.
+_TRANSPARENT = _CONVERSIONS | words(
+    """
+    bin floor bin_at startofday startofweek startofmonth startofyear endofday endofweek endofmonth
+    endofyear round
     """
 )
 
@@ -39,6 +44,16 @@ def implied_name(node: tree.Expression) -> str | None:
             arguments=[tree.Argument(value=tree.Literal(value=str(v))), *_],
         ):
             return v
+    return None
+
+
+def named_column(node: tree.Expression) -> str | None:
+    """The column that an expression is, or is a conversion of; None if it is none."""
+    match node:
+        case tree.Name(name=name):
+            return name
+        case tree.Call(name=name, arguments=[first, *_]) if name in _CONVERSIONS:
+            return named_column(first.value)
     return None
 
 

@@ -179,8 +179,11 @@ class MakeSeries(tree.Operator):
 
 @dataclass(slots=True)
 class Evaluate(tree.Operator):
+    """``columns`` are those of the result, if they are written down; ``keeps_input``: after those before."""
+
     call: tree.Call
     columns: list[tuple[str, str]] | None
+    keeps_input: bool = False
 
 
 @dataclass(slots=True)

@@ -85,6 +85,17 @@ class ListParser(ExpressionParser):
     def columns(self) -> list[tuple[str, str]]:
         """``(name:type, ...)``"""
         self.expect("(")
+        return self._columns_left()
+
+    def columns_after_star(self) -> tuple[list[tuple[str, str]], bool]:
+        """``(name:type, ...)`` or ``(*, name:type, ...)``, and whether the star is there."""
+        self.expect("(")
+        has_star = self.take_mark("*")
+        if has_star and not self.is_mark(")"):
+            self.expect(",")
+        return self._columns_left(), has_star
+
+    def _columns_left(self) -> list[tuple[str, str]]:
         found = []
         while not self.is_mark(")"):
             name = self.take().value if self.token.kind == "string" else self.name()

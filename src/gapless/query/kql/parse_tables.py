@@ -76,8 +76,9 @@ def _evaluate(p: ListParser, at: int) -> tree.Operator:
     p.options()
     here, name = p.at, p.name()
     call = tree.Call(here, name, p.arguments())
-    columns = p.columns() if p.take_mark(":") else None
-    return operators.Evaluate(at, call, columns)
+    if not p.take_mark(":"):
+        return operators.Evaluate(at, call, None)
+    return operators.Evaluate(at, call, *p.columns_after_star())
 
 
 def _invoke(p: ListParser, at: int) -> tree.Operator:

@@ -28,7 +28,7 @@ def reference() -> dict[str, list[Entry]]:
     }
     chapters["Aggregates"] = _aggregates()
     chapters["Window functions"] = [Entry(name, known.form, known.summary) for name, known in WINDOWS.items()]
-    chapters["Plugins"] = [Entry(name, form, summary) for name, (form, summary) in PLUGINS.items()]
+    chapters["Plugins"] = [Entry(name, known.form, known.summary) for name, known in PLUGINS.items()]
     return {title: sorted(entries, key=lambda each: each.name) for title, entries in chapters.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,11 +11,12 @@ from sqlglot import exp
 from gapless import clock
 from gapless.model.tables import TableSchema
 from gapless.query.kql.binder import Binder
-from gapless.query.kql.context import Context
+from gapless.query.kql.context import Context, Fact, Unanswered
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.emit import Emitter
 from gapless.query.kql.errors import KqlError
 from gapless.query.kql.forms import certain_text, ticks
+from gapless.query.kql.lexer import tokens
 from gapless.query.kql.parse import parse
 from gapless.query.kql.prune import Pruned
 from gapless.query.kql.relation import Rows
@@ -40,16 +41,46 @@ class Translation:
     select: exp.Expression
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What has to be known of the data before a text can be translated, since its columns depend on it.
+    ``sql`` asks it; ``tables`` are those that the text may name, of which all its SQL reads some."""
+
+    sql: str
+    tables: tuple[str, ...]
+
+
 def translate(text: str, tables: Iterable[TableSchema], *, now_us: int | None = None) -> Translation:
     """Translate ``text`` over ``tables``; ``now_us`` is what now() gives, the clock's time by default.
 
     Raises KqlError, with line and column, where the text is no KQL, names what is not there, or needs what
-    this engine lacks.
+    this engine lacks; so it does where columns depend on the data: see ``translate_knowing``.
     """
     now = clock.now_us() if now_us is None else now_us
-    context = Context({table.name: table for table in tables}, EPOCH_TICKS + now * TICKS_PER_US)
+    found = _located(text, tables, now, None)
+    assert isinstance(found, Translation)
+    return found
+
+
+def translate_knowing(
+    facts: Sequence[Fact], text: str, tables: Iterable[TableSchema], now_us: int
+) -> Translation | Question:
+    """Translate ``text`` as ``translate`` does, where ``facts`` are the rows that answered its questions so
+    far; the next question, if it has one."""
+    return _located(text, tables, now_us, facts)
+
+
+def _located(
+    text: str, tables: Iterable[TableSchema], now_us: int, facts: Sequence[Fact] | None
+) -> Translation | Question:
+    by_name = {table.name: table for table in tables}
+    context = Context(by_name, EPOCH_TICKS + now_us * TICKS_PER_US, facts)
     try:
         return _translated(text, context)
+    except Unanswered as question:
+        outputs = [(context.new_id(), column.ref()) for column in question.rows.columns]
+        sql = _select(question.rows, outputs).sql("duckdb")
+        return Question(_bounded(sql), _nameable(text, by_name))
     except KqlError as error:
         raise error.located(text) from None
     except RecursionError:
@@ -60,15 +91,32 @@ def _translated(text: str, context: Context) -> Translation:
     rows = Binder(context).query(parse(text))
     if not rows.columns:
         raise KqlError("the answer has no columns", 0)
-    outputs = [(context.new_id(), _shown(column.ref())) for column in rows.columns]
-    pruned = Pruned()
-    pruned.rows(rows)
-    select = Emitter(pruned).query(rows, outputs)
-    sql = select.sql("duckdb")
-    if len(sql) > SQL_BYTES_MAX:
-        raise KqlError(f"the query becomes more than {SQL_BYTES_MAX} bytes of SQL: make it smaller", 0)
+    select = _select(rows, [(context.new_id(), _shown(column.ref())) for column in rows.columns])
+    sql = _bounded(select.sql("duckdb"))
     columns = tuple(ResultColumn(column.name, cast(ResultType, column.type.name)) for column in rows.columns)
     return Translation(sql, columns, tuple(sorted(context.used_tables)), rows, select)
+
+
+def _select(rows: Rows, outputs: Sequence[tuple[int, Scalar]]) -> exp.Select:
+    pruned = Pruned()
+    pruned.rows(rows)
+    return Emitter(pruned).query(rows, outputs)
+
+
+def _bounded(sql: str) -> str:
+    if len(sql) > SQL_BYTES_MAX:
+        raise KqlError(f"the query becomes more than {SQL_BYTES_MAX} bytes of SQL: make it smaller", 0)
+    return sql
+
+
+def _nameable(text: str, tables: Mapping[str, TableSchema]) -> tuple[str, ...]:
+    """The tables that ``text`` may read: those that it names; all, if it has patterns or a search."""
+    words = tokens(text)
+    present = {each.value for each in words}
+    if present & {"search", "find"} or present >= {"union", "*"}:
+        return tuple(tables)
+    named = {each.value for each in words if each.kind in ("name", "string")}
+    return tuple(name for name in tables if name in named)
 
 
 def _shown(value: Scalar) -> Scalar:

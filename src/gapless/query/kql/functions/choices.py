@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from gapless.query.kql.calls import Call
 from gapless.query.kql.conversions import as_type, to_guid
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.logic import dynamic_or_common, unified
+from gapless.query.kql.logic import dynamic_or_common, typed_before_dynamic, unified
 from gapless.query.kql.scalars import (
     BOOL,
     LONG,
@@ -35,7 +35,7 @@ def _not(call: Call, arguments: Sequence[Scalar]) -> Scalar:
 
 @FAMILY.function("iff(condition: bool, then: any, otherwise: any): any", "One value or the other.", ["iif"])
 def _iff(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    (then, otherwise), kind = dynamic_or_common(arguments[1:], f"{call.name}()", call.at)
+    (then, otherwise), kind = typed_before_dynamic(arguments[1:], f"{call.name}()", call.at)
     condition = arguments[0]
     if isinstance(condition, Constant):
         return then if condition.value else otherwise
@@ -53,7 +53,7 @@ def _case(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     for condition in conditions:
         if condition.type.name != "bool":
             raise call.error(f"has a condition of type {condition.type.name}")
-    values, kind = dynamic_or_common([*arguments[1::2], arguments[-1]], "case()", call.at)
+    values, kind = typed_before_dynamic([*arguments[1::2], arguments[-1]], "case()", call.at)
     count = len(conditions)
     branches = " ".join(f"WHEN ${index + 1} THEN ${count + index + 1}" for index in range(count))
     return apply(f"CASE {branches} ELSE ${2 * count + 1} END", (*conditions, *values), kind)
