@@ -65,7 +65,7 @@ def bag_unpack(node: operators.Evaluate, rows: Rows, scope: Scope, tabular: Tabu
             rows, id = compute(rows, value, tabular)
             made[name] = Column(name, id, value.type)
     order = [name for name, _ in wanted] if node.columns and not node.keeps_input else list(made)
-    return rows.changed(columns=[made[name] for name in order], hidden=[])
+    return rows.changed(columns=[made[name] for name in order])
 
 
 def _without_conflicts(
