@@ -89,3 +89,17 @@ def test_arguments_of_the_wrong_type_are_refused_where_they_are_used() -> None:
     assert rows("let f = (x: timespan) { print 1 }; f(now())") == [[1]]
     with pytest.raises(KqlError, match="argument x is of type datetime, not timespan"):
         rows("let f = (x: timespan) { print x }; f(now())")
+
+
+def test_basket_shows_the_fullest_patterns() -> None:
+    text = 'datatable(a: string, b: string, n: long)["x", "p", 1, "x", "p", 2, "x", "q", 5, "y", "q", 5]'
+    assert rows(f"{text} | evaluate basket(0.5)") == [
+        [0, 3, 75.0, "x", "", None],
+        [1, 2, 50.0, "", "q", 5],
+        [2, 2, 50.0, "x", "p", None],
+    ]
+
+
+def test_extend_without_a_name_takes_the_place_of_its_column() -> None:
+    assert _columns("print a = 1, b = 'x' | extend tostring(a), b") == ["a:string", "b:string"]
+    assert _columns("print a = 1 | serialize tostring(a)") == ["a:long", "a1:string"]

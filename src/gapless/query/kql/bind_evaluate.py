@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gapless.query.kql import operators, plugins_reshape
+from gapless.query.kql import operators, plugins_patterns, plugins_reshape
 from gapless.query.kql.context import Scope
 from gapless.query.kql.errors import suggestion, unsupported
 from gapless.query.kql.relation import Rows
@@ -21,6 +21,11 @@ class Plugin(NamedTuple):
 
 
 PLUGINS = {
+    "basket": Plugin(
+        "evaluate basket([threshold[, '~', dimensions]])",
+        "The sets of columns and values that many rows have, each set as full as its rows allow.",
+        plugins_patterns.basket,
+    ),
     "bag_unpack": Plugin(
         "evaluate bag_unpack(bag[, prefix[, columnsConflict[, ignoredProperties]]]) [: (name: type, ...)]",
         "A column for each named member of a bag, instead of the bag.",

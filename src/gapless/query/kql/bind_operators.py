@@ -85,15 +85,20 @@ def _with_column(rows: Rows, name: str, id: int, value: Scalar) -> Rows:
 
 
 def extend(node: operators.Extend, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
-    """More columns, or others under the same names. Each expression sees the columns as they were."""
+    """More columns, or others under the same names. Each expression sees the columns as they were; one that
+    is named for a column, such as tostring(Column), takes its place."""
+    return _extended(node.columns, rows, scope, tabular, replaces=True)
+
+
+def _extended(items: list[tree.Named], rows: Rows, scope: Scope, tabular: Tabular, replaces: bool) -> Rows:
     before = rows.changed()
     found: list[tuple[str, int, Scalar]] = []
     taken = [each.name for each in rows.columns]
-    for item in node.columns:
-        if not item.names and isinstance(item.value, tree.Name) and item.value.name in taken:
-            continue  # the column is there already
+    for item in items:
         value = bind(item.value, scope.over(before, windows=True), tabular)
-        for name, each in _parts(item, value, taken, tabular):
+        implied = None if item.names or isinstance(value, Several) else implied_name(item.value)
+        parts = [(implied, value)] if implied and replaces else _parts(item, value, taken, tabular)
+        for name, each in parts:
             before, id = compute(before, each, tabular)
             found.append((name, id, each))
             taken.append(name)
@@ -142,7 +147,7 @@ def serialize(node: operators.Serialize, rows: Rows, scope: Scope, tabular: Tabu
         rows.relation = Window(rows.relation, [(id, apply("row_number()", (), LONG))], [], [])
         rows.order = [Order(Ref(id, LONG), False, False)]
     rows.serialized = True
-    return extend(operators.Extend(node.at, node.columns), rows, scope, tabular) if node.columns else rows
+    return _extended(node.columns, rows, scope, tabular, replaces=False) if node.columns else rows
 
 
 def project(node: operators.Project, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:

@@ -72,6 +72,7 @@ class Binder:
 
     def query(self, query: tree.Query) -> Rows:
         """The rows of the answer."""
+        self.context.words = query.words
         names = self._with_lets({}, query.lets, Scope({}))
         scope = Scope(names)
         if self.is_tabular(query.result, scope):

@@ -86,6 +86,8 @@ class Context:
     ) -> None:
         self.tables = tables
         self.now_ticks = now_ticks
+        #: The names that stand in the text.
+        self.words: frozenset[str] = frozenset()
         self._facts = facts
         self._asked = 0
         #: How many operators that work for each row of others we are in.

@@ -30,6 +30,10 @@ class Cursor:
         """Where the next token begins."""
         return self._tokens[self._index].start
 
+    def words(self) -> frozenset[str]:
+        """All names of the text."""
+        return frozenset(token.value for token in self._tokens if token.kind == "name")
+
     def peek(self, ahead: int = 1) -> Token:
         """The token ``ahead`` of the next one."""
         return self._tokens[min(self._index + ahead, len(self._tokens) - 1)]

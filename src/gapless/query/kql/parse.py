@@ -40,7 +40,7 @@ class _Parser(OperatorParser):
             self.expect(";")
         if result is None:
             raise KqlError("there is no query: write a table's name, or what begins with one", self.at)
-        return tree.Query(0, lets, result)
+        return tree.Query(0, lets, result, self.words())
 
     def _statement(self) -> tree.Expression | tree.Let:
         if self.is_word("let"):

@@ -150,5 +150,8 @@ class Let(Node):
 
 @dataclass(slots=True)
 class Query(Node):
+    """``words`` are all names that stand in the text, whatever they name."""
+
     lets: list[Let]
     result: Expression
+    words: frozenset[str]
