@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
+import pytest
 import zstandard
 
 from gapless.agent.acks import Acks
@@ -22,7 +23,9 @@ from gapless.testing.faults import Fault, faults
 STREAM = StreamKey("contoso", "SigninLogs", "host-7", "files")
 
 
-def rig(tmp_path: Path, disk: SimDisk, size_bytes_max: int = 1 << 20) -> Collector:
+def rig(
+    request: pytest.FixtureRequest, tmp_path: Path, disk: SimDisk, size_bytes_max: int = 1 << 20
+) -> Collector:
     numbers = count(1)
 
     def mint() -> str:
@@ -33,8 +36,15 @@ def rig(tmp_path: Path, disk: SimDisk, size_bytes_max: int = 1 << 20) -> Collect
     spool.start([STREAM], Acks())
     followed = FileSettings(paths=(f"{tmp_path}/*.log",))
 
+    sources: list[FileSource] = []
+
     def source(cursors: Iterable[FileCursor]) -> FileSource:
-        return FileSource(followed, OsHost(), mint, cursors)
+        if sources:
+            sources[0].resume(cursors)
+        else:
+            sources.append(FileSource(followed, OsHost(), mint, cursors))
+            request.addfinalizer(sources[0].close)
+        return sources[0]
 
     return Collector(spool, {STREAM: source}, CollectorSettings(batch_bytes_max=500), mint)
 
@@ -65,31 +75,31 @@ def run(collector: Collector, done: Callable[[], bool]) -> None:
     raise AssertionError("not collected within 60 ticks")
 
 
-def test_records_reach_the_spool_once_although_commits_fail(tmp_path: Path) -> None:
+def test_records_reach_the_spool_once_although_commits_fail(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     disk = SimDisk(Random(1))
-    collector = rig(tmp_path, disk)
+    collector = rig(request, tmp_path, disk)
     lines = b"".join(b"record %d\n" % n for n in range(300))
     (tmp_path / "a.log").write_bytes(lines)
     disk.before_effect = faults(Fault("sync", 5, skip=0), Fault("write", 28, skip=4))
     run(collector, lambda: len(stored(disk)) >= len(lines))
     collector.tick(100_000_000, Acks())
     assert stored(disk) == lines
-    collector.close()
 
 
-def test_a_full_spool_stops_reading(tmp_path: Path) -> None:
+def test_a_full_spool_stops_reading(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     disk = SimDisk(Random(1))
-    collector = rig(tmp_path, disk, size_bytes_max=4_000)
+    collector = rig(request, tmp_path, disk, size_bytes_max=4_000)
     (tmp_path / "a.log").write_bytes(b"record\n" * 10)
     for second in range(5):
         assert collector.tick(1_000_000 * second, Acks()).full
     assert stored(disk) == b""
-    collector.close()
 
 
-def test_a_truncated_file_is_a_loss(tmp_path: Path) -> None:
+def test_a_truncated_file_is_a_loss(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     disk = SimDisk(Random(1))
-    collector = rig(tmp_path, disk)
+    collector = rig(request, tmp_path, disk)
     path = tmp_path / "a.log"
     path.write_bytes(b"one\ntwo\nunread")
     run(collector, lambda: stored(disk) == b"one\ntwo\n")
@@ -99,4 +109,23 @@ def test_a_truncated_file_is_a_loss(tmp_path: Path) -> None:
     view = SpoolView(disk, "spool")
     view.follow_all()
     assert [loss.cause for loss in view.state.losses.values()] == ["source_truncated"]
-    collector.close()
+
+
+def test_a_file_that_lost_its_name_is_read_to_its_end_although_a_commit_fails(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    disk = SimDisk(Random(1))
+    collector = rig(request, tmp_path, disk)
+    path = tmp_path / "a.log"
+    path.write_bytes(b"one\n")
+    run(collector, lambda: stored(disk) == b"one\n")
+    with path.open("ab", buffering=0) as writer:
+        writer.write(b"two\n")
+        path.unlink()
+        disk.before_effect = faults(Fault("sync", 5))
+        assert collector.tick(61_000_000, Acks()).error
+        writer.write(b"three\n")
+    run(collector, lambda: stored(disk) == b"one\ntwo\nthree\n")
+    view = SpoolView(disk, "spool")
+    view.follow_all()
+    assert not view.state.losses

@@ -11,12 +11,11 @@ allows. What the platform answered is kept after the answer: a crash before that
 from __future__ import annotations
 
 import http.client
-import time
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from gapless import clock
 from gapless.agent.acks import AckReader
 from gapless.agent.channel import Channel, Report
 from gapless.agent.claims import Claimant, Filling, Witnessed, read_chain
@@ -31,11 +30,12 @@ from gapless.agent.layout import (
     fenced_path,
     spool_directory,
 )
+from gapless.agent.machine import Machine, Supervised, this_machine
 from gapless.agent.restarts import read_restarts
-from gapless.agent.sources import FileCursor, OsHost, observe
+from gapless.agent.sources import FileCursor, observe
 from gapless.agent.wire import Deadline, Unreachable, connection_to, reason_of
 from gapless.failpoint import reached
-from gapless.log.disk import OsDisk, read_small, write_atomically
+from gapless.log.disk import read_small, write_atomically
 from gapless.model.errors import GaplessError, Misconfigured, Unavailable
 from gapless.model.signing import Signed, Signer
 from gapless.model.stream import StreamKey
@@ -54,77 +54,125 @@ class _Answer(msgspec.Struct):
     not_allowed: tuple[StreamKey, ...] = ()
 
 
+class Statement(NamedTuple):
+    """A statement that may be sent: its number and digest are durable. ``limit_s``: how long to wait for the
+    answer, shorter than three intervals, or a gateway that never answers would make us silent elsewhere."""
+
+    url: str
+    signed: Signed
+    limit_s: float
+
+
+class Response(NamedTuple):
+    """What was answered, by whomever."""
+
+    status: int
+    data: bytes
+
+
 def claim(channel: Channel) -> None:
-    """The main of the claims' process."""
-    process = _Claiming(channel)
+    """The main of the claims' process, until Stopped."""
+    process = Claiming(channel, this_machine())
     while True:
-        try:
-            process.run()
-        except (GaplessError, OSError) as error:
-            process.say(str(error))
-            channel.wait(_RETRY_S)
+        statement = process.next()
+        if statement is not None:
+            process.finished(_exchange(statement, channel.config))
+        while (left_s := process.wait_s()) > 0:
+            channel.wait(left_s)
 
 
-class _Claiming:
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._disk = OsDisk()
+class _Opened(NamedTuple):
+    view: SpoolView
+    acks: AckReader
+    claimant: Claimant
+
+
+class Claiming:
+    """The state of one process: ``next``, send it, ``finished``, wait for ``wait_s``, and again."""
+
+    def __init__(self, supervised: Supervised, machine: Machine) -> None:
+        self._supervised = supervised
+        self._machine = machine
+        self._opened: _Opened | None = None
+        self._due_s = machine.monotonic_s()
         self._at = 0  # which of the URLs is in use
         self._progress = 0
         self._error_since_us = 0
         self._filling = Filling()
         self._fills_in_s: float | None = None
 
-    def run(self) -> None:
-        """Open what is read, and claim until Stopped. Raises what the disk says, at the start alone."""
-        agent = self._channel.config.agent
-        directory = agent.data_dir
-        view = SpoolView(self._disk, spool_directory(directory))
-        acks = AckReader(self._disk, acks_directory(directory))
-        # A key signs one chain: whose chain is lost begins another with another key.
-        signer = self._signer(directory, new=read_chain(self._disk, chain_path(directory)) is None)
-        claimant = Claimant(self._disk, chain_path(directory), agent.name, signer)
+    def next(self) -> Statement | None:
+        """The next statement; None if the disk refuses, which is reported."""
+        config = self._supervised.config
         try:
-            due_s = time.monotonic()
-            while True:
-                self._once(claimant, view, acks)
-                due_s = max(due_s + self._channel.config.agent.claim_interval_s, time.monotonic())
-                while (left_s := due_s - time.monotonic()) > 0:
-                    self._channel.wait(left_s)
-        finally:
-            view.close()
-            acks.close()
+            if self._opened is None:
+                self._opened = self._open(config)
+        except (GaplessError, OSError) as error:
+            self._due_s = self._machine.monotonic_s() + _RETRY_S
+            self._say(str(error))
+            return None
+        view, acks, claimant = self._opened
+        claimant.interval_s = config.agent.claim_interval_s
+        try:
+            witnessed = self._witnessed(config, view, acks)
+            signed = claimant.state(self._machine.now_us(), view, acks, witnessed)
+        except (GaplessError, OSError) as error:
+            self._done(str(error))
+            return None
+        limit_s = 2 * max(_ANSWER_S_MIN, config.agent.claim_interval_s)
+        return Statement(self._url(config), signed, limit_s)
 
-    def say(self, error: str) -> None:
+    def finished(self, outcome: Response | str) -> None:
+        """The last statement was answered, or was not: then why. The next one goes to the next URL then."""
+        assert self._opened is not None
+        if isinstance(outcome, str):
+            self._at += 1
+            self._done(outcome)
+            return
+        try:
+            answer = _answer(self._url(self._supervised.config), outcome)
+        except Unavailable as error:
+            self._at += 1
+            self._done(str(error))
+            return
+        try:
+            reached("claims", "answered", Unavailable)
+            self._fence(answer.fenced)
+            self._opened.claimant.accepted(answer.losses)
+        except (GaplessError, OSError) as error:
+            self._done(str(error))
+        else:
+            self._done(_not_allowed(answer.not_allowed))
+
+    def wait_s(self) -> float:
+        """The seconds until the next statement is due; 0 or less: it is."""
+        return self._due_s - self._machine.monotonic_s()
+
+    def _open(self, config: AgentConfig) -> _Opened:
+        disk, directory = self._machine.disk, config.agent.data_dir
+        # A key signs one chain: whose chain is lost begins another with another key.
+        signer = self._signer(directory, new=read_chain(disk, chain_path(directory)) is None)
+        claimant = Claimant(disk, chain_path(directory), config.agent.name, signer)
+        view = SpoolView(disk, spool_directory(directory))
+        return _Opened(view, AckReader(disk, acks_directory(directory)), claimant)
+
+    def _done(self, error: str) -> None:
+        interval_s = self._supervised.config.agent.claim_interval_s
+        self._due_s = max(self._due_s + interval_s, self._machine.monotonic_s())
+        self._say(error)
+
+    def _say(self, error: str) -> None:
         self._progress += 1
-        self._error_since_us = (self._error_since_us or clock.now_us()) if error else 0
-        self._channel.report(
+        self._error_since_us = (self._error_since_us or self._machine.now_us()) if error else 0
+        self._supervised.report(
             Report(
                 progress=self._progress,
-                url=self._url(self._channel.config),
+                url=self._url(self._supervised.config),
                 error=error,
                 error_since_us=self._error_since_us,
                 fills_in_s=self._fills_in_s,
             )
         )
-
-    def _once(self, claimant: Claimant, view: SpoolView, acks: AckReader) -> None:
-        config = self._channel.config
-        claimant.interval_s = config.agent.claim_interval_s
-        try:
-            signed = claimant.state(clock.now_us(), view, acks, self._witnessed(config, view, acks))
-            answer = self._send(config, signed)
-            reached("claims", "answered", Unavailable)
-            self._fence(config, answer.fenced)
-            claimant.accepted(answer.losses)
-        except GaplessError as error:
-            self.say(str(error))
-        except (Unreachable, OSError, ValueError, http.client.HTTPException) as error:
-            self.say(
-                f"claims are not answered ({reason_of(error)}): they are said again, and records are sent on"
-            )
-        else:
-            self.say(_not_allowed(answer.not_allowed))
 
     def _witnessed(self, config: AgentConfig, view: SpoolView, acks: AckReader) -> Witnessed:
         view.follow_all()
@@ -133,70 +181,70 @@ class _Claiming:
         unsent = sum(b.next_position - b.position for b in view.batches if not settles(b))
         used = view.durable() - view.first()
         limit = config.spool.size_bytes_max
-        self._fills_in_s = self._filling.full_in_s(clock.now_us(), unsent, limit - used)
+        self._fills_in_s = self._filling.full_in_s(self._machine.now_us(), unsent, limit - used)
         return Witnessed(
             unread_bytes={
-                stream: observe(source, _cursors(view, stream), OsHost())[1]
+                stream: observe(source, _cursors(view, stream), self._machine.files)[1]
                 for stream, source in config.streams().items()
                 if isinstance(source, FileSection)
             },
-            restarts=read_restarts(self._disk, config.agent.data_dir),
+            restarts=read_restarts(self._machine.disk, config.agent.data_dir),
             spool_limit_bytes=limit,
             fills_in_s=self._fills_in_s,
         )
 
-    def _send(self, config: AgentConfig, signed: Signed) -> _Answer:
-        """Raises Misconfigured without a token; else GaplessError, Unreachable, OSError, ValueError or
-        HTTPException, and the next one goes to the next URL then."""
-        # Shorter than three intervals, or a gateway that never answers would make us silent elsewhere, too.
-        limit_s = max(_ANSWER_S_MIN, config.agent.claim_interval_s)
-        deadline = Deadline(
-            UploadSettings(connect_timeout_s=limit_s, io_timeout_s=limit_s, attempt_s_max=2 * limit_s)
-        )
-        token = _token(config.gateway.token_file)
-        url = self._url(config)
-        try:
-            return _exchange(url, config.gateway.ca_file, token, signed, deadline)
-        except (GaplessError, Unreachable, OSError, ValueError, http.client.HTTPException):
-            self._at += 1
-            raise
-
     def _url(self, config: AgentConfig) -> str:
         return config.gateway.urls[self._at % len(config.gateway.urls)]
 
-    def _fence(self, config: AgentConfig, fenced: tuple[FencedEpoch, ...]) -> None:
+    def _fence(self, fenced: tuple[FencedEpoch, ...]) -> None:
         """Tell the collector, durably, before the answer counts as taken."""
-        path = fenced_path(config.agent.data_dir)
-        known = read_fenced(self._disk, config.agent.data_dir)
+        directory, disk = self._supervised.config.agent.data_dir, self._machine.disk
+        known = read_fenced(disk, directory)
         if new := [each for each in fenced if each not in known]:
-            write_atomically(self._disk, path, msgspec.json.encode((*known, *new)[-_FENCED_MAX:]))
+            kept = msgspec.json.encode((*known, *new)[-_FENCED_MAX:])
+            write_atomically(disk, fenced_path(directory), kept)
 
     def _signer(self, directory: str, *, new: bool) -> Signer:
         path = agent_key_path(directory)
-        key = None if new else read_small(self._disk, path)
+        key = None if new else read_small(self._machine.disk, path)
         if key is None or len(key) != 32:
-            key = Signer.new_private_key()
-            write_atomically(self._disk, path, key)
+            key = self._machine.new_key()
+            write_atomically(self._machine.disk, path, key)
         return Signer(key)
 
 
-def _exchange(url: str, ca_file: str, token: str, signed: Signed, deadline: Deadline) -> _Answer:
-    """One statement over a connection of its own: resolved anew, and never one that somebody closed."""
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    connection = connection_to(url, ca_file)
+def _exchange(statement: Statement, config: AgentConfig) -> Response | str:
+    """One statement over a connection of its own: resolved anew, and never one that somebody closed. A text
+    says why there is no answer."""
+    limit_s = statement.limit_s / 2
+    deadline = Deadline(
+        UploadSettings(connect_timeout_s=limit_s, io_timeout_s=limit_s, attempt_s_max=statement.limit_s)
+    )
     try:
-        connection.arm(deadline)
-        connection.connect()
-        connection.request("POST", "/v1/claims", msgspec.json.encode(signed), headers)
-        response = connection.getresponse()
-        data = response.read(_ANSWER_BYTES_MAX)
-    finally:
-        connection.close()
+        token = _token(config.gateway.token_file)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        connection = connection_to(statement.url, config.gateway.ca_file)
+        try:
+            connection.arm(deadline)
+            connection.connect()
+            connection.request("POST", "/v1/claims", msgspec.json.encode(statement.signed), headers)
+            response = connection.getresponse()
+            return Response(response.status, response.read(_ANSWER_BYTES_MAX))
+        finally:
+            connection.close()
+    except GaplessError as error:
+        return str(error)
+    except (Unreachable, OSError, ValueError, http.client.HTTPException) as error:
+        return f"claims are not answered ({reason_of(error)}): they are said again, and records are sent on"
+
+
+def _answer(url: str, response: Response) -> _Answer:
+    """Raises Unavailable for what is no answer."""
     if response.status != 200:
-        raise Unavailable(f"claims: HTTP {response.status} {_text(data)}")
+        raise Unavailable(f"claims: HTTP {response.status} {_text(response.data)}")
     try:
-        return msgspec.json.decode(data, type=_Answer)
-    except msgspec.MsgspecError as error:
+        return msgspec.json.decode(response.data, type=_Answer)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise Unavailable(f"claims: what {url} answers is not Gapless ({error})") from error
 
 

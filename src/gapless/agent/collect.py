@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
-from uuid import uuid4
+from typing import NamedTuple, Protocol
 
-from gapless import clock
 from gapless.agent.acks import AckReader
 from gapless.agent.channel import Channel, Report
 from gapless.agent.claims import read_chain
@@ -16,10 +13,11 @@ from gapless.agent.collector import Collector, CollectorSettings, NewSource, Sou
 from gapless.agent.config import AgentConfig, SourceSection, StdinSection
 from gapless.agent.fenced import read_fenced
 from gapless.agent.layout import acks_directory, chain_path, spool_directory
-from gapless.agent.sources import FileCursor, FileSource, KeptPipe, OsHost, StdinSource
+from gapless.agent.machine import Machine, Supervised, this_machine
+from gapless.agent.sources import FileCursor, FileSource, KeptPipe, StdinSource
 from gapless.agent.spool import Spool
 from gapless.agent.spool_settings import SpoolSettings
-from gapless.log.disk import Disk, OsDisk
+from gapless.log.disk import Disk
 from gapless.model.errors import Unavailable
 
 _RETRY_S = 1.0
@@ -43,72 +41,95 @@ class NewSpool(Protocol):
 
 
 def collect(channel: Channel, new_spool: NewSpool = Spool) -> None:
-    """The collector's main. A new configuration of sources or spool needs a new process."""
-    process = _Collecting(channel, new_spool)
+    """The collector's main, until Stopped. A new configuration of sources or spool needs a new process."""
+    process = Collecting(channel, this_machine(), new_spool)
     while True:
-        try:
-            process.run()
-        except (Unavailable, OSError) as error:
-            process.trouble(str(error))
-            channel.wait(_RETRY_S)
+        channel.wait(process.step())
 
 
-class _Collecting:
-    """The state of one process: its spool is opened once it can be."""
+class _Opened(NamedTuple):
+    config: AgentConfig
+    spool: Spool
+    acks: AckReader
+    collector: Collector
 
-    def __init__(self, channel: Channel, new_spool: NewSpool) -> None:
-        self._channel = channel
+
+class Collecting:
+    """The state of one process: its spool is opened once it can be, and its sources stay open whatever
+    becomes of the spool: a file that has no name any more could not be opened again."""
+
+    def __init__(
+        self,
+        supervised: Supervised,
+        machine: Machine,
+        new_spool: NewSpool = Spool,
+        settings: CollectorSettings | None = None,
+    ) -> None:
+        self._supervised = supervised
+        self._machine = machine
         self._new_spool = new_spool
-        self._disk = OsDisk()
+        self._settings = settings or CollectorSettings()
+        self._opened: _Opened | None = None
+        self._looked_s = float("-inf")
         self._progress = 0
         self._error_since_us = 0
         self._files: dict[SourceSection, FileSource] = {}
         # One input, one identity: a source that is built again goes on where the pipe stands.
         self._pipe: KeptPipe | None = None
 
-    def run(self) -> None:
-        """Open the spool, and collect until Stopped. Raises Unavailable if it cannot be opened."""
-        config = self._channel.config
+    def step(self) -> float:
+        """One tick; returns the seconds until the next. What the disk refuses is reported, and tried again:
+        standing in front of it is progress, nobody else would do better."""
+        try:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._tick(self._opened)
+        except (Unavailable, OSError) as error:
+            self._say(str(error))
+            if self._opened is not None:
+                self._opened.acks.close()
+                self._opened.spool.close()
+                self._opened = None
+            return _RETRY_S
+
+    def _open(self) -> _Opened:
+        config, machine = self._supervised.config, self._machine
         directory = config.agent.data_dir
         spool = self._new_spool(
-            self._disk, spool_directory(directory), config.spool, now_us=clock.now_us, mint=_mint
+            machine.disk,
+            spool_directory(directory),
+            config.spool,
+            now_us=machine.now_us,
+            mint=machine.mint,
         )
-        acks = AckReader(self._disk, acks_directory(directory))
+        acks = AckReader(machine.disk, acks_directory(directory))
         try:
             spool.start(config.streams(), acks.follow())
-            self._loop(config, spool, acks)
-        finally:
+        except BaseException:
             acks.close()
             spool.close()
-
-    def trouble(self, error: str) -> None:
-        """Say what is in the way, and since when. Standing in front of it is progress: nobody else would
-        do better."""
-        self._say(error)
-
-    def _loop(self, config: AgentConfig, spool: Spool, acks: AckReader) -> None:
-        looked_s = 0.0
-        settings = CollectorSettings()
+            raise
         factories = {key: self._factory(source) for key, source in config.streams().items()}
-        collector = Collector(spool, factories, settings, _mint)
-        try:
-            while True:
-                if time.monotonic() - looked_s >= _LOOK_EVERY_S:
-                    looked_s = time.monotonic()
-                    self._heed(config, spool, acks)
-                tick = collector.tick(clock.now_us(), acks.follow())
-                self._say(tick.error or ("the spool is full: its sources wait" if tick.full else ""))
-                more = tick.raw_bytes >= settings.tick_bytes_max
-                self._channel.wait(0 if more else _RETRY_S if tick.error else config.agent.commit_interval_s)
-        finally:
-            collector.close()
+        self._looked_s = float("-inf")
+        return _Opened(config, spool, acks, Collector(spool, factories, self._settings, machine.mint))
 
-    def _heed(self, config: AgentConfig, spool: Spool, acks: AckReader) -> None:
+    def _tick(self, opened: _Opened) -> float:
+        if self._machine.monotonic_s() - self._looked_s >= _LOOK_EVERY_S:
+            self._looked_s = self._machine.monotonic_s()
+            self._heed(opened)
+        tick = opened.collector.tick(self._machine.now_us(), opened.acks.follow())
+        self._say(tick.error or ("the spool is full: its sources wait" if tick.full else ""))
+        if tick.raw_bytes >= self._settings.tick_bytes_max:
+            return 0.0
+        return _RETRY_S if tick.error else opened.config.agent.commit_interval_s
+
+    def _heed(self, opened: _Opened) -> None:
         """Do what the platform answered to the claims."""
-        chain = read_chain(self._disk, chain_path(config.agent.data_dir))
+        config, spool, acks = opened.config, opened.spool, opened.acks
+        chain = read_chain(self._machine.disk, chain_path(config.agent.data_dir))
         if chain is not None:
             spool.forget_losses(chain.answered)
-        fenced = read_fenced(self._disk, config.agent.data_dir)
+        fenced = read_fenced(self._machine.disk, config.agent.data_dir)
         for stream in config.streams():
             epochs = {each.epoch for each in fenced if each.stream == stream.id}
             while epochs and spool.renumber(stream, epochs, acks.follow()):
@@ -116,13 +137,13 @@ class _Collecting:
 
     def _say(self, error: str) -> None:
         self._progress += 1
-        self._error_since_us = (self._error_since_us or clock.now_us()) if error else 0
+        self._error_since_us = (self._error_since_us or self._machine.now_us()) if error else 0
         problems = tuple(
             f"{problem.path}: {problem.error}"
             for source in self._files.values()
             for problem in source.problems()
         )
-        self._channel.report(
+        self._supervised.report(
             Report(
                 progress=self._progress, error=error, error_since_us=self._error_since_us, problems=problems
             )
@@ -132,14 +153,14 @@ class _Collecting:
         return partial(self._source, section)
 
     def _source(self, section: SourceSection, cursors: Iterable[FileCursor]) -> Source:
+        mint = self._machine.mint
         if isinstance(section, StdinSection):
             if self._pipe is None:
-                source = StdinSource(_STDIN, _mint(), line_bytes_max=section.line_bytes_max)
-                self._pipe = KeptPipe(source)
+                self._pipe = KeptPipe(StdinSource(_STDIN, mint(), line_bytes_max=section.line_bytes_max))
             return self._pipe.resume(cursors)
-        self._files[section] = FileSource(section, OsHost(), _mint, cursors)
-        return self._files[section]
-
-
-def _mint() -> str:
-    return uuid4().hex
+        source = self._files.get(section)
+        if source is None:
+            source = self._files[section] = FileSource(section, self._machine.files, mint, cursors)
+        else:
+            source.resume(cursors)
+        return source

@@ -44,10 +44,8 @@ class Source(Protocol):
 
     def backlog(self) -> tuple[int, int]: ...
 
-    def close(self) -> None: ...
 
-
-#: Builds a source that goes on from the durable cursors.
+#: Gives the source as it goes on from the durable cursors: a new one, or the one that there is, set back.
 NewSource = Callable[[Iterable[FileCursor]], Source]
 
 
@@ -63,7 +61,7 @@ class Tick(NamedTuple):
 class Collector:
     """Moves records from sources into the spool. No clock, no thread inside.
 
-    After a commit that failed every source is built again from the durable cursors: what it had handed
+    After a commit that failed every source is asked for anew, from the durable cursors: what it had handed
     out is handed out again, under the same seqs.
     """
 
@@ -97,14 +95,8 @@ class Collector:
             self._spool.room.make_room(min(unread, self._settings.tick_bytes_max), acks)
             return self._collect(now_us, sources, acks)
         except Unavailable as error:
-            self.close()
+            self._sources.clear()
             return Tick(error=str(error))
-
-    def close(self) -> None:
-        """Close the sources; the next tick builds them again."""
-        for source in self._sources.values():
-            source.close()
-        self._sources.clear()
 
     def _collect(self, now_us: int, sources: list[tuple[StreamKey, Source]], acks: Acks) -> Tick:
         room = self._spool.room.left_bytes()

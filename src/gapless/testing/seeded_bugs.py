@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from gapless.agent import claims, dispatch, target, uploader
+from gapless.agent import claim, claims, dispatch, target, uploader
 from gapless.agent import collector as collecting
 from gapless.agent import spool as spooling
 from gapless.agent.acks import Acks, Outcome
@@ -31,7 +31,7 @@ from gapless.log.segments import LogWriter
 from gapless.model.errors import Misconfigured
 from gapless.model.ranges import RangeSet
 from gapless.model.stream import EpochOpen
-from gapless.testing import agent_children, agent_host, platform_host
+from gapless.testing import agent_host, platform_host
 
 Mutation = Callable[[ExitStack], None]
 
@@ -98,7 +98,7 @@ def _no_directory_fsync(stack: ExitStack) -> None:
         lazy: Any = Lazy(disk)
         write_atomically(lazy, path, data)
 
-    for module in (claims, spooling, target, agent_children, agent_host):
+    for module in (claim, claims, spooling, target, agent_host):
         _replaced(stack, module, "write_atomically", lazily)
 
 

@@ -9,24 +9,26 @@ from gapless.agent.frames import Batch
 from gapless.agent.spool import Spool
 from gapless.log.disk import Buffer
 from gapless.testing.oracle import Oracle
+from gapless.testing.source_host import SourceDisk
 
 
 class TappedSpool(Spool):
-    """``truth`` hears of each batch when it is added, and again when it is durable."""
+    """``truth`` hears of each batch when it is added, and again when it is durable; and of what the cursors
+    into ``sources`` know."""
 
-    truth: Oracle | None = None
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, *arguments: Any, truth: Oracle, sources: SourceDisk, **options: Any) -> None:
+        self._truth = truth
+        self._sources = sources
         self._told: list[Sequence[bytes]] = []
+        super().__init__(*arguments, **options)
 
     def add(self, batch: Batch, payload: Buffer) -> None:
         # First: what the disk refuses may be on it all the same, and count after a crash.
-        lines = self.truth.batch_added(batch.header, bytes(payload)) if self.truth is not None else []
-        if self.truth is not None and batch.replaces is not None:
+        lines = self._truth.batch_added(batch.header, bytes(payload))
+        if batch.replaces is not None:
             old = next(each for each in self.view.batches if each.position == batch.replaces)
             if old.epoch != batch.header.epoch:
-                self.truth.renumbers(old, batch.header)
+                self._truth.renumbers(old, batch.header)
         super().add(batch, payload)
         self._told.append(lines)
 
@@ -37,5 +39,5 @@ class TappedSpool(Spool):
     def commit(self) -> None:
         super().commit()
         told, self._told = self._told, []
-        if self.truth is not None:
-            self.truth.committed(self, told)
+        self._truth.committed(self, told)
+        self._truth.cursors_kept(self._sources, self)

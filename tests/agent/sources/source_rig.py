@@ -101,6 +101,11 @@ class Rig:
         self.pending.clear()
         self.source = self._new_source()
 
+    def set_back(self) -> None:
+        """A commit fails: go back to what is durable, in the same run."""
+        self.pending.clear()
+        self.source.resume(self.durable.values())
+
     def settle(self, seconds: float = 30.0) -> None:
         """Let every timer run out."""
         for _ in range(int(seconds / 5)):

@@ -44,7 +44,6 @@ def test_every_record_is_kept_once_although_commits_fail(ends: tuple[int, int]) 
                     break
                 continue
         # Nothing of this tick is durable: the collector builds its sources again.
-        pipe.close()
         pipe.resume([cursor])
         if random.random() < 0.2:
             pipe.resume([cursor])

@@ -204,6 +204,13 @@ class FileLives(RuleBasedStateMachine):
             if self.pattern == "*.log" and generation.away and not generation.known:
                 generation.gone = True  # renamed out of all patterns before anything durable named it
 
+    @rule()
+    def set_back(self) -> None:
+        """What was only seen may be forgotten, as in a crash; but what is open is open still."""
+        self.rig.set_back()
+        for generation in self.world.every:
+            generation.known = min(generation.known, self.durable_known.get(generation.number, 0))
+
     def generations_of_files(self) -> dict[str, Generation]:
         """Whose content each file identity has given so far (records are unique, so bytes tell)."""
         found: dict[str, Generation] = {}

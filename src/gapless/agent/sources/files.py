@@ -29,8 +29,8 @@ class FileSource:
     run; only they count, whatever that run had read beyond them. ``resumed`` says that the source ran before
     on this host (``start_at = "end"`` then no longer applies); by default: that there are cursors.
 
-    What ``read`` hands out is taken: the source will not give it again. A collector that cannot make an
-    event durable builds a new source from the durable cursors.
+    What ``read`` hands out is taken: the source will not give it again, unless ``resume`` sets it back. That
+    is for a collector that cannot make an event durable.
     """
 
     def __init__(
@@ -43,14 +43,29 @@ class FileSource:
         resumed: bool | None = None,
     ) -> None:
         self._settings = settings
-        self._roster = Roster(settings, host, mint)
+        self._host = host
+        self._mint = mint
+        self._reader = FileReader(
+            settings.read_bytes_max, settings.line_bytes_max, settings.fingerprint_bytes
+        )
+        self._begin(cursors, resumed)
+
+    def resume(self, cursors: Iterable[FileCursor]) -> None:
+        """Go on from the durable cursors, whatever was handed out beyond them. What is open stays open, and
+        is read to its end also where it has no name any more."""
+        before = list(self._roster.files.values())
+        handles = self._roster.handles
+        self._begin(cursors, resumed=True)
+        for f in before:
+            self._roster.take_over(f, handles.release(f))
+
+    def _begin(self, cursors: Iterable[FileCursor], resumed: bool | None) -> None:
+        settings = self._settings
+        self._roster = Roster(settings, self._host, self._mint)
         self._roster.restore(cursors)
         resumed = bool(self._roster.files) if resumed is None else resumed
         self._census = Census(self._roster, settings, resumed=resumed)
         self._copies = Copies(self._roster, self._census, settings)
-        self._reader = FileReader(
-            settings.read_bytes_max, settings.line_bytes_max, settings.fingerprint_bytes
-        )
         self._ring: deque[TrackedFile] = deque()
         self._warm: dict[str, TrackedFile] = {}
         self._last_now_us: int | None = None

@@ -51,6 +51,3 @@ class KeptPipe:
         done, waiting = self._source.backlog()
         again = sum(chunk.part.end - chunk.part.start for chunk in self._again)
         return done - again, waiting + again
-
-    def close(self) -> None:
-        """Nothing: the descriptor stays open, and what is kept may be asked for again."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from gapless.agent.sources.events import Chunk, FileCursor, Skipped, outward
 from gapless.agent.sources.handles import Handles
 from gapless.agent.sources.identity import continues, learn_start, lengthen_witness
-from gapless.agent.sources.port import SourceHost
+from gapless.agent.sources.port import SourceFile, SourceHost
 from gapless.agent.sources.problems import Problems, words
 from gapless.agent.sources.settings import FileSettings
 from gapless.agent.sources.tracked import TrackedFile
@@ -47,6 +47,32 @@ class Roster:
         assert f.id not in self.by_id or self.by_id[f.id] is f
         self.files[f.file] = f
         self.by_id[f.id] = f
+
+    def take_over(self, old: TrackedFile, handle: SourceFile | None) -> None:
+        """Go on with a file that an earlier roster knew, perhaps had open. One that no durable cursor names
+        is new once more, if it is open: it may have lost its name since."""
+        f = self.files.get(old.file)
+        if handle is None:
+            if f is not None:
+                f.size_seen = max(f.size_seen, old.size_seen)
+            return
+        try:
+            if f is None and old.id not in self.by_id:
+                f = TrackedFile(self.mint(), old.path, *old.id)
+                f.name, f.admitted = old.name, False
+                self.add(f)
+            if f is None or f.id != old.id or not continues(f, handle, handle.stat().size):
+                handle.close()
+                return
+            learn_start(f, handle, self.settings.fingerprint_bytes)
+            lengthen_witness(f, handle)
+        except OSError as error:
+            self.problems.add(old.path, words(error), self.now_us)
+            handle.close()
+            return
+        f.size_seen = max(f.size_seen, old.size_seen)
+        f.restored = False
+        self.handles.adopt(f, handle)
 
     def forget(self, f: TrackedFile) -> None:
         """Drop a file of which nothing is left to say."""
