@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("fixed", derandomize=True)
-settings.register_profile("explore", print_blob=True)
+_UNTIMED = [HealthCheck.too_slow]  # how fast examples are made says how busy the machine is
+settings.register_profile("fixed", derandomize=True, suppress_health_check=_UNTIMED, deadline=None)
+settings.register_profile("explore", print_blob=True, suppress_health_check=_UNTIMED, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gapless.lake.balance import imbalances
-from gapless.lake.catalog import Catalog, Notice
-from gapless.lake.changes import EpochKey, NewFile, NewPosting, StepCommit
+from gapless.lake.catalog import Catalog
+from gapless.lake.changes import NewFile, NewPosting, StepCommit
 from gapless.lake.commits import CatalogWriter
+from gapless.lake.facts import EpochKey, Notice
 from gapless.model.errors import Corrupt, Misconfigured, Unavailable
 
 KEY = EpochKey("contoso", "App_CL", "s" * 32, "e" * 32)
@@ -39,7 +41,10 @@ def commit(
     records = sum(next_ - first for first, next_ in ranges)
     if records:
         path = f"tables/{key.tenant}/{key.table}/{position}.parquet"
-        step.files.append(NewFile(key.tenant, key.table, "2024-09-02", path, records, records, 9, 5, 7, 8))
+        holds = {key[2:]: np.array(ranges)}
+        step.files.append(
+            NewFile(key.tenant, key.table, "2024-09-02", path, records, records, 9, 5, 7, 8, "", holds)
+        )
     catalog.commit_step(step, position + 1)
 
 
@@ -180,10 +185,10 @@ def test_a_reader_may_come_before_the_lake(tmp_path: Path) -> None:
 def test_another_format_is_not_touched(catalog: CatalogWriter) -> None:
     catalog.close()
     with sqlite3.connect(f"{catalog.root}/catalog.db") as connection:
-        connection.execute("UPDATE lake SET format = 2")
-    with pytest.raises(Misconfigured, match="format 2"):
+        connection.execute("UPDATE lake SET format = 3")
+    with pytest.raises(Misconfigured, match="format 3"):
         CatalogWriter(catalog.root)
-    with pytest.raises(Misconfigured, match="format 2"):
+    with pytest.raises(Misconfigured, match="format 3"):
         Catalog(catalog.root).position()
     with sqlite3.connect(f"{catalog.root}/catalog.db") as connection:
         assert connection.execute("SELECT generation FROM lake").fetchone() == (1,)

@@ -11,9 +11,9 @@ import pytest
 
 from gapless.lake.writer import StepReport
 from gapless.model.errors import Unavailable
-from gapless.platform import lake_follower
+from gapless.platform import lake_follower, lake_keeper
 
-HELD_S = int(lake_follower._COMPACTION_HELD_S_MAX)
+HELD_S = int(lake_keeper._HELD_S_MAX)
 
 
 class House:
@@ -25,13 +25,14 @@ class House:
         self._due = due
         self._until_s = until_s
         clock = SimpleNamespace(monotonic=lambda: self.now_s, time_ns=lambda: int(self.now_s * 1e9))
-        monkeypatch.setattr(lake_follower, "time", clock)
+        monkeypatch.setattr(lake_keeper, "time", clock)
 
     def compact_one(self, now_us: int) -> object | None:
         self.looked_s.append(self.now_s)
         self.now_s += 1.0
         return object() if self._due(self.now_s) else None
 
+    def check(self, now_us: int) -> None: ...
     def expire(self, now_us: int) -> None: ...
     def sweep(self, now_us: int) -> None: ...
 
@@ -42,7 +43,7 @@ class House:
         self.now_s += wait_s
 
     def keep(self, behind: threading.Event) -> None:
-        lake_follower._keep(cast(Any, self), cast(Any, self), behind)
+        lake_keeper.keep(cast(Any, self), cast(Any, self), behind, lake_keeper.Steps())
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_nothing_due_lets_the_journal_go_first_again(
 
 def test_the_follower_tells_whether_it_is_behind(behind: threading.Event) -> None:
     answers = iter([StepReport(9, entries=1, more=True), StepReport(9, entries=1), StepReport(9)])
-    lake = cast(Any, SimpleNamespace(step=lambda now_us: next(answers)))
+    lake = cast(Any, SimpleNamespace(step=lambda now_us: next(answers), mend=lambda now_us: None))
     assert lake_follower._step(lake, behind) == 0.0 and behind.is_set()
     assert lake_follower._step(lake, behind) == 0.0 and not behind.is_set()
     behind.set()

@@ -11,7 +11,6 @@ from gapless.lake.lake import Lake, LakeSettings
 from gapless.lake.limits import StepLimits
 from gapless.lake.retention import Retention
 from gapless.model.errors import Misconfigured
-from gapless.model.tables import QUARANTINE
 
 from .lake_harness import (
     DAY_US,
@@ -147,32 +146,15 @@ def test_compacted_files_expire_like_fresh_ones(tmp_path: Path) -> None:
     check_lake(world, lake.catalog, ["contoso"])
 
 
-def test_a_file_that_cannot_be_accounted_for_stays_and_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_expires_too_because_the_catalogue_knows_what_it_held(
+    tmp_path: Path,
+) -> None:
     world = World(tmp_path)
     lake = fold(world, batch([record(0), record(1, "2024-09-01T00:00:00Z")], stream=STREAM))
     (damaged, _) = lake.catalog.files("contoso", TABLE)
     Path(damaged.path).write_bytes(b"nothing to be read here")
-    assert lake.expire(NOW_US + 181 * DAY_US) == (1, 1)
-    assert lake.catalog.files("contoso", TABLE) == [damaged]
-    (row,) = lake.catalog.notices_after(0, 9)
-    assert (row.notice.kind, row.notice.table) == ("not_expired", TABLE)
-
-
-@pytest.mark.parametrize("table", [TABLE, QUARANTINE.name])
-def test_a_file_with_other_records_than_it_should_have_stays(tmp_path: Path, table: str) -> None:
-    world = World(tmp_path)
-    lake = fold(
-        world, batch([record(0), b"\xff"], stream=STREAM), batch([record(2), b"\xff"], first=2, stream=STREAM)
-    )
-    lake.step(NOW_US)
-    (file,) = lake.catalog.files("contoso", table)
-    more = World(tmp_path / "more")
-    other = fold(more, batch([record(0), b"\xff"], stream=STREAM))
-    (fewer,) = other.catalog.files("contoso", table)
-    Path(file.path).write_bytes(Path(fewer.path).read_bytes())
-    assert lake.expire(NOW_US + 181 * DAY_US).records == 2  # of the other table
-    assert lake.catalog.files("contoso", table) == [file]
-    assert "hold" in lake.catalog.notices_after(0, 9)[0].notice.text
+    assert lake.expire(NOW_US + 181 * DAY_US) == (2, 2)
+    check_lake(world, lake.catalog, ["contoso"])
 
 
 def test_a_crash_at_any_statement_of_the_expiry(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from gapless.lake.catalog import MIXED_DAYS
 from gapless.lake.decode import Decoded, Decoder
+from gapless.lake.facts import MIXED_DAYS
 from gapless.lake.find import find_row
 from gapless.lake.lake import LakeSettings
 from gapless.lake.limits import StepLimits
@@ -499,7 +499,7 @@ def test_a_journal_that_ends_before_the_cursor_is_not_read(world: World, tmp_pat
     stepped(world).close()
     elsewhere = World(tmp_path / "elsewhere")
     elsewhere.root = world.root
-    with pytest.raises(Unavailable, match="before the lake's cursor"):
+    with pytest.raises(Unavailable, match="where the lake goes on"):
         elsewhere.open().step(NOW_US)
 
 

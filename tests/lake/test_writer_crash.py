@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from gapless.lake.changes import EpochKey, NewFile, NewPosting, StepCommit
+from gapless.lake.changes import NewFile, NewPosting, StepCommit
 from gapless.lake.commits import CatalogWriter, Fenced
 from gapless.lake.decode import Decoded, Decoder
+from gapless.lake.facts import EpochKey
 from gapless.lake.lake import Lake, LakeSettings
 from gapless.lake.limits import StepLimits
 from gapless.lake.storing import TenantStore
@@ -308,7 +310,10 @@ def test_the_catalogue_takes_nothing_twice_whatever_it_is_told(tmp_path: Path) -
             f"SELECT tenant, table_name, stream, epoch FROM epoch WHERE stream = '{posting.stream}'"
         ).one()
     (file, *_) = lake.catalog.files("contoso", TABLE)
-    new = NewFile(*file[1:4], "tables/x.parquet", 1, 1, *file[7:11])
+    new = NewFile(
+        file.tenant, file.table, file.day, "tables/x.parquet", 1, 1, 9, file.min_us, file.max_us,
+        file.received_us, "", {(posting.stream, posting.epoch): np.array([(2, 3)])},
+    )  # fmt: skip
     step.files.append(new)
     step.post(NewPosting(EpochKey(*key), "stored", 2, 3, position, position + 1))
     with pytest.raises(Corrupt, match="twice"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from gapless.lake.catalog import Notice
+from gapless.lake.facts import Notice
 from gapless.log.disk import OsDisk
 from gapless.log.frame import HEAD_BYTES
 from gapless.log.layout import segment_path

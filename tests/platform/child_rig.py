@@ -88,25 +88,39 @@ class Lake:
         self._compact_one()
         return True
 
+    def check(self, now_us: int) -> None: ...
+    def mend(self, now_us: int) -> None: ...
     def expire(self, now_us: int) -> None: ...
     def sweep(self, now_us: int) -> None: ...
     def close(self) -> None: ...
 
 
-def _as_lake(step: Callable[[], None], compact_one: Callable[[], None]) -> None:
+def _as_lake(
+    step: Callable[[], None], compact_one: Callable[[], None], keeper_stalled_s: float = 60.0
+) -> None:
     stop_signals = {signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)
-    from gapless.platform import lake_follower
+    from gapless.platform import lake_follower, lake_keeper
 
     lake_follower._RETRY_S = STEP_S
     lake_follower._STOP_S_MAX = 0.0
     say_ready()
-    lake_follower.run(cast(Any, Lake(step, compact_one)), stop_signals)
+    lake = cast(Any, Lake(step, compact_one))
+    lake_follower.run(lake, stop_signals, lake_keeper.Steps(keeper_stalled_s))
 
 
 def frozen_lake() -> None:
     """Its follower hangs, and compaction goes on."""
     _as_lake(step=_for_ever, compact_one=lambda: time.sleep(STEP_S))
+
+
+def frozen_keeper() -> None:
+    """Its follower goes on, and a compaction hangs for longer than any takes."""
+    _as_lake(step=_refused, compact_one=_for_ever, keeper_stalled_s=STEP_S)
+
+
+def _refused() -> None:
+    raise Unavailable("the disk is full: make room")
 
 
 def lake_without_disk() -> None:
@@ -116,7 +130,7 @@ def lake_without_disk() -> None:
     def refused() -> None:
         if next(left, None) is None:
             os.kill(os.getpid(), signal.SIGTERM)
-        raise Unavailable("the disk is full: make room")
+        _refused()
 
     _as_lake(step=refused, compact_one=_for_ever)
 
@@ -128,7 +142,7 @@ def _for_ever() -> None:
 
 KINDS = (
     frozen, frozen_each, looping, noisy, unready, slow_start, failing, hopeless, well, frozen_lake,
-    lake_without_disk,
+    frozen_keeper, lake_without_disk,
 )  # fmt: skip
 
 

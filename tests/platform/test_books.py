@@ -9,13 +9,14 @@ import pytest
 import sqlalchemy as sa
 from auditor_rig import EPOCH, SECOND, STREAM, FakeNotice, FakePosting, Platform
 
-from gapless.lake.catalog import Notice
+from gapless.lake.facts import Notice
 from gapless.ledger.audit import audit
 from gapless.ledger.ledger import Ledger
 from gapless.ledger.states import Allowances
 from gapless.log.segments import Message
 from gapless.model.entry import Kind
 from gapless.model.errors import Unavailable
+from gapless.model.finding import Finding
 from gapless.platform import auditor_store
 from gapless.platform.auditor_reader import BooksReader
 from gapless.platform.books import Bookkeeper, read_ledger
@@ -240,6 +241,136 @@ def test_other_notices_are_findings_that_are_told_once(platform: Platform, notic
         drain(keeper)
     (told,) = platform.outbox()
     assert (told.kind, told.tenant, told.text) == (finding, "contoso", "contoso/SigninLogs: its words")
+
+
+def gaps_of(keeper: Bookkeeper, now_us: int) -> list[tuple[int, int, str]]:
+    report = audit(keeper.ledger, now_us, allowed=Allowances())
+    return [(gap.first, gap.next, gap.edge) for gap in report.streams[0].epochs[0].gaps]
+
+
+def gap_findings(platform: Platform) -> list[Finding]:
+    return [finding for finding in platform.outbox() if finding.kind == "gap"]
+
+
+def test_what_was_destroyed_after_the_books_had_seen_it_is_missing_and_said_so(platform: Platform) -> None:
+    """The journal lost a whole entry, head and all, between the ledger's look and the lake's."""
+    keeper = platform.bookkeeper()
+    for first in (0, 10, 20):
+        platform.journaled(first, first + 10)
+    drain(keeper)
+    platform.stored(0, 10)
+    drain(keeper, 3 * SECOND)
+    platform.stored(20, 30)
+    drain(keeper, 4 * SECOND)
+    assert gap_findings(platform) == [], "the lake may yet come to it"
+    platform.lake.cursor = platform.journal.end
+    drain(keeper, 5 * SECOND)
+    drain(keeper, 11 * SECOND)
+    (finding,) = gap_findings(platform)
+    assert (finding.count, finding.edge) == (10, "journal to lake")
+    assert gaps_of(keeper, 11 * SECOND) == [(10, 20, "journal to lake")]
+    keeper.close()
+    again = platform.bookkeeper()
+    assert gaps_of(again, 11 * SECOND) == [(10, 20, "journal to lake")]
+    platform.stored(10, 20)  # another lake had it after all
+    drain(again, 12 * SECOND)
+    assert gaps_of(again, 12 * SECOND) == []
+    assert gap_findings(platform)[-1].state == "closed"
+
+
+def test_a_lake_that_is_beside_the_journal_all_the_time_raises_no_alarm(platform: Platform) -> None:
+    keeper = platform.bookkeeper()
+    for first in range(0, 200, 10):
+        platform.journaled(first, first + 10)
+        keeper.step((2 + first) * SECOND)
+        platform.stored(first, first + 10)
+        platform.lake.cursor = platform.journal.end
+        keeper.step((7 + first) * SECOND)
+    drain(keeper, 300 * SECOND)
+    assert gap_findings(platform) == []
+
+
+def test_postings_that_cannot_be_read_are_no_proof_that_there_are_none(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = platform.bookkeeper()
+    platform.journaled(0, 10)
+    platform.stored(0, 10)
+    platform.lake.cursor = platform.journal.end
+
+    def refuse(id_: int, limit: int) -> list[FakePosting]:
+        raise Unavailable("busy")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(platform.lake, "postings_after", refuse)
+        for second in range(2, 12):
+            keeper.step(second * SECOND)
+    drain(keeper, 12 * SECOND)
+    assert gap_findings(platform) == []
+
+
+def test_what_a_damaged_file_held_is_missing_at_once_until_it_is_posted_again(platform: Platform) -> None:
+    keeper = platform.bookkeeper()
+    platform.journaled(0, 30)
+    platform.stored(0, 30)
+    drain(keeper)
+    end = platform.journal.end
+    platform.postings.append(FakePosting(2, 10, 20, end, "withdrawn"))
+    path = "tables/contoso/SigninLogs/x.parquet"
+    said = Notice("file_damaged", "it is gone", 0, 0, "contoso", "SigninLogs", path)
+    platform.lake.notices.append(FakeNotice(1, 5 * SECOND, said))
+    drain(keeper, 5 * SECOND)
+    assert gaps_of(keeper, 5 * SECOND) == [(10, 20, "journal to lake")]
+    assert {finding.kind for finding in platform.outbox()} == {"file_damaged", "gap"}
+    platform.postings.append(FakePosting(3, 10, 20, end))
+    said = Notice("file_mended", "made again", 0, 0, "contoso", "SigninLogs", path)
+    platform.lake.notices.append(FakeNotice(2, 6 * SECOND, said))
+    drain(keeper, 7 * SECOND)
+    assert gaps_of(keeper, 7 * SECOND) == []
+    assert keeper.ledger.streams[STREAM.id].epochs[EPOCH].balance() == []
+    closed = {finding.kind for finding in platform.outbox() if finding.state == "closed"}
+    assert closed == {"file_damaged", "gap"}
+
+
+def test_what_neither_a_file_nor_the_journal_has_is_declared_lost_once(platform: Platform) -> None:
+    keeper = platform.bookkeeper()
+    platform.journaled(0, 30)
+    platform.stored(0, 30)
+    end = platform.journal.end
+    platform.postings.append(FakePosting(2, 10, 20, end, "withdrawn"))
+    platform.postings.append(FakePosting(3, 10, 13, end))
+    platform.postings.append(FakePosting(4, 13, 20, end, "lost"))
+    drain(keeper, 5 * SECOND)
+    (loss,) = platform.losses()
+    assert (loss.cause, loss.ranges, loss.stream, loss.epoch) == (
+        "journal_corrupt",
+        ((13, 20),),
+        STREAM,
+        EPOCH,
+    )
+    platform.loss_entry(loss)
+    drain(keeper, 6 * SECOND)
+    assert platform.losses() == []
+
+    def settled(keeper: Bookkeeper) -> tuple[int, int, int]:
+        counts = audit(keeper.ledger, 9 * SECOND, allowed=Allowances()).totals
+        return counts.stored, counts.lost, counts.missing
+
+    assert settled(keeper) == (23, 7, 0)
+    keeper.close()
+    Path(platform.directory, auditor_store.FILE).unlink()
+    again = platform.bookkeeper()
+    drain(again, 7 * SECOND)
+    assert (settled(again), platform.losses()) == ((23, 7, 0), [])
+    assert again.ledger.streams[STREAM.id].epochs[EPOCH].balance() == []
+
+
+def test_books_that_hear_of_a_withdrawal_of_what_was_never_stored_say_so(platform: Platform) -> None:
+    keeper = platform.bookkeeper()
+    platform.journaled(0, 10)
+    platform.postings.append(FakePosting(1, 0, 10, platform.journal.end, "withdrawn"))
+    drain(keeper)
+    assert "books_unbalanced" in {finding.kind for finding in platform.outbox()}
 
 
 # -- readers -----------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ STALLED_S = 1.0
 
 @pytest.fixture(autouse=True)
 def rig_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
 
 
 def _child(kind: str, directory: Path, stalled_s: float = STALLED_S) -> Child:
@@ -64,7 +64,7 @@ def _gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
-@pytest.mark.parametrize("kind", ["frozen", "looping", "noisy", "frozen_lake"])
+@pytest.mark.parametrize("kind", ["frozen", "looping", "noisy", "frozen_lake", "frozen_keeper"])
 def test_who_stands_still_is_killed_and_replaced(kind: str, tmp_path: Path) -> None:
     stalled, killed, well = asyncio.run(_ends(kind, tmp_path, 2))
     assert (stalled["event"], stalled["child"]) == ("child_stalled", kind)

@@ -7,87 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
 from gapless.lake import catalog_schema as schema
+from gapless.lake.facts import (
+    Damaged,
+    EpochKey,
+    FileRow,
+    Notice,
+    NoticeRow,
+    Posting,
+    TableContent,
+    Window,
+)
+from gapless.lake.holdings import decode
 from gapless.model.errors import Corrupt, Misconfigured, Unavailable
 from gapless.model.ranges import RangeSet
 
-Account = Literal["stored", "quarantined", "expired"]
-
-#: The day of files whose rows are of too many days for a file each.
-MIXED_DAYS = "mixed"
-
 _BUSY_TIMEOUT_S = 10.0
-
-
-class FileRow(NamedTuple):
-    """A Parquet file of a table. ``records`` is what it accounts for in the books: ``rows``, except where one
-    quarantined row stands for a whole batch. Times are of ``TimeGenerated`` (first and last, inclusive);
-    ``received_us`` is the last ``_IngestionTime``, ``added_us`` when the file was committed."""
-
-    id: int
-    tenant: str
-    table: str
-    day: str
-    path: str
-    rows: int
-    records: int
-    bytes: int
-    min_us: int
-    max_us: int
-    received_us: int
-    added_us: int
-
-
-class Posting(NamedTuple):
-    """``[first, next)`` of an epoch came to rest in ``account``, at ``at_us``.
-
-    They came in the batches that stand in the journal from ``position`` on and before ``until``: whoever
-    compares this with the journal must have read it up to ``until``. For "expired", which no batch caused,
-    both are the journal cursor of that moment.
-    """
-
-    id: int
-    stream: str
-    epoch: str
-    account: Account
-    first: int
-    next: int
-    at_us: int
-    position: int
-    until: int
-
-
-class Notice(NamedTuple):
-    """Something an operator should know. Positions are of the journal, 0 where it is not about the journal;
-    ``tenant`` and ``table`` are empty where they are not known."""
-
-    kind: str
-    text: str
-    position: int = 0
-    until: int = 0
-    tenant: str = ""
-    table: str = ""
-
-
-class NoticeRow(NamedTuple):
-    """A notice as it was committed."""
-
-    id: int
-    at_us: int
-    notice: Notice
-
-
-class Window(NamedTuple):
-    """A part ``[first, next)`` of an epoch that is asked about."""
-
-    stream: str
-    epoch: str
-    first: int
-    next: int
 
 
 @contextmanager
@@ -137,27 +76,37 @@ class Catalog:
             return int(connection.scalars(sa.select(schema.lake.c.position)).one())
 
     def tables(self, tenant: str) -> list[str]:
-        """The names of the tables in which the tenant has rows, sorted."""
-        name = schema.file.c.table_name
-        with self.reading() as connection:
-            return list(
-                connection.scalars(
-                    sa.select(name).where(schema.file.c.tenant == tenant).distinct().order_by(name)
-                )
+        """The names of the tables in which the tenant has rows, or had and will have again, sorted."""
+        names = sa.union(
+            *(
+                sa.select(each.c.table_name).where(each.c.tenant == tenant)
+                for each in (schema.file, schema.damaged)
             )
+        )
+        with self.reading() as connection:
+            return sorted(connection.scalars(names))
 
     def files(
         self, tenant: str, table: str, from_us: int | None = None, to_us: int | None = None
     ) -> list[FileRow]:
+        """The files of ``content``."""
+        return self.content(tenant, table, from_us, to_us).files
+
+    def content(
+        self, tenant: str, table: str, from_us: int | None = None, to_us: int | None = None
+    ) -> TableContent:
         """The files that may hold rows of the tenant's table with ``TimeGenerated`` in ``[from_us, to_us)``
-        (None: no bound), oldest first. They can be read for at least the unlink grace after this call."""
-        columns = schema.file.c
-        query = self._files(columns.tenant == tenant, columns.table_name == table)
-        if from_us is not None:
-            query = query.where(columns.max_us >= from_us)
-        if to_us is not None:
-            query = query.where(columns.min_us < to_us)
-        return self._file_rows(query.order_by(columns.min_us, columns.id))
+        (None: no bound), oldest first, and how many such records may be missing with damaged files. The files
+        can be read for at least the unlink grace after this call."""
+        file, damaged = schema.file.c, schema.damaged.c
+        files = self._files(*_within(file, tenant, table, from_us, to_us)).order_by(file.min_us, file.id)
+        missing = sa.select(sa.func.coalesce(sa.func.sum(damaged.records), 0))
+        with self.reading() as connection:
+            rows = self._rows_of(connection, files)
+            lacking = connection.scalars(
+                missing.where(*_within(damaged, tenant, table, from_us, to_us))
+            ).one()
+        return TableContent(rows, int(lacking))
 
     def files_of_day(self, tenant: str, table: str, day: str) -> list[FileRow]:
         """The files of one partition, oldest first."""
@@ -200,8 +149,8 @@ class Catalog:
                 sa.select(schema.notice).where(row.id > id_).order_by(row.id).limit(limit)
             )
             return [
-                NoticeRow(id_, at_us, Notice(kind, text, position, until, tenant, table))
-                for id_, at_us, kind, tenant, table, position, until, text in found
+                NoticeRow(id_, at_us, Notice(kind, text, position, until, tenant, table, path))
+                for id_, at_us, kind, tenant, table, position, until, text, path in found
             ]
 
     def accounted(self, windows: Iterable[Window]) -> dict[tuple[str, str], RangeSet]:
@@ -223,6 +172,34 @@ class Catalog:
                 ranges = found.setdefault((window.stream, window.epoch), RangeSet())
                 ranges.update((row.first, row.next) for row in rows)
         return found
+
+    def files_after(self, id_: int, limit: int) -> list[FileRow]:
+        """Up to ``limit`` files of all tables with an id above ``id_``, in the order of their ids."""
+        columns = schema.file.c
+        return self._file_rows(self._files(columns.id > id_).order_by(columns.id).limit(limit))
+
+    def last_file_id(self) -> int:
+        """The highest id of a file; 0 while there is none."""
+        with self.reading() as connection:
+            return connection.scalar(sa.select(sa.func.max(schema.file.c.id))) or 0
+
+    def first_damaged(self) -> Damaged | None:
+        """The damaged file that has waited longest, if there is one."""
+        columns = schema.damaged.c
+        query = sa.select(
+            columns.id, columns.tenant, columns.table_name, columns.path, columns.records, columns.position,
+            columns.until, columns.holds,
+        ).order_by(columns.id).limit(1)  # fmt: skip
+        with self.reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else Damaged(*row[:7], decode(row.holds))
+
+    def epochs(self, ids: Iterable[int]) -> dict[int, EpochKey]:
+        """The epochs with these ids, and whose they are."""
+        columns = schema.epoch.c
+        query = sa.select(columns.tenant, columns.table_name, columns.stream, columns.epoch)
+        with self.reading() as connection:
+            return {id_: EpochKey(*connection.execute(query.where(columns.id == id_)).one()) for id_ in ids}
 
     def known_paths(self, tenant: str, table: str) -> set[str]:
         """The paths, relative to ``root``, of the files that are part of the tenant's table, and of all files
@@ -246,15 +223,20 @@ class Catalog:
     def _files(self, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
         columns = schema.file.c
         return sa.select(
-            columns.id, columns.tenant, columns.table_name, columns.day, columns.path, columns.rows,
-            columns.records, columns.bytes, columns.min_us, columns.max_us, columns.received_us,
-            columns.added_us,
+            columns.tenant, columns.table_name, columns.day, columns.path, columns.rows, columns.records,
+            columns.bytes, columns.min_us, columns.max_us, columns.received_us, columns.digest, columns.id,
+            columns.added_us, columns.position, columns.until,
         ).where(*conditions)  # fmt: skip
 
     def _file_rows(self, query: sa.Select[Any]) -> list[FileRow]:
         with self.reading() as connection:
-            rows = [FileRow(*row) for row in connection.execute(query)]
-        return [row._replace(path=f"{self.root}/{row.path}") for row in rows]
+            return self._rows_of(connection, query)
+
+    def _rows_of(self, connection: sa.Connection, query: sa.Select[Any]) -> list[FileRow]:
+        found = []
+        for tenant, table, day, path, *more in connection.execute(query):
+            found.append(FileRow(tenant, table, day, f"{self.root}/{path}", *more))
+        return found
 
     def _postings(self) -> sa.Select[Any]:
         posting, epoch = schema.posting.c, schema.epoch.c
@@ -262,3 +244,15 @@ class Catalog:
             posting.id, epoch.stream, epoch.epoch, posting.account, posting.first, posting.next,
             posting.at_us, posting.position, posting.until,
         ).join(schema.epoch, epoch.id == posting.epoch_id)  # fmt: skip
+
+
+def _within(
+    columns: Any, tenant: str, table: str, from_us: int | None, to_us: int | None
+) -> Iterator[sa.ColumnElement[bool]]:
+    """Conditions: a table's, and with times that may be in ``[from_us, to_us)``."""
+    yield columns.tenant == tenant
+    yield columns.table_name == table
+    if from_us is not None:
+        yield columns.max_us >= from_us
+    if to_us is not None:
+        yield columns.min_us < to_us

@@ -10,10 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
 
-#: The format of a catalogue. A program that finds another one stops.
-FORMAT = 1
+#: The format of a catalogue. One of format 1 is brought to this one (``lake.upgrade``); a program that finds
+#: any other stops.
+FORMAT = 2
 
 CATALOG_NAME = "catalog.db"
 
@@ -78,7 +90,9 @@ posting = Table(
     sqlite_autoincrement=True,
 )
 
-#: The Parquet files that the tables consist of. ``path`` is relative to the lake's directory.
+#: The Parquet files that the tables consist of. ``path`` is relative to the lake's directory, ``digest`` the
+#: SHA-256 of its bytes in hex. Its records came in the batches that stand in the journal from ``position`` on
+#: and before ``until``; which records, is said by ``holds`` (``lake.holdings``).
 file = Table(
     "file",
     metadata,
@@ -94,6 +108,10 @@ file = Table(
     Column("max_us", BigInteger, nullable=False),
     Column("received_us", BigInteger, nullable=False),
     Column("added_us", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("holds", LargeBinary, nullable=False),
     Index("file_by_table", "tenant", "table_name", "day"),
     Index("file_by_age", "received_us"),
     sqlite_autoincrement=True,
@@ -107,7 +125,26 @@ removed_file = Table(
     Column("removed_us", BigInteger, nullable=False),
 )
 
-#: What an operator should know: damage, whole batches quarantined, files that cannot be read.
+#: Files that were found damaged and left their tables, until what they held was made again from the journal
+#: or declared lost: the journal is searched for it from ``position`` on. Columns as in ``file``.
+damaged = Table(
+    "damaged",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("table_name", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("records", BigInteger, nullable=False),
+    Column("min_us", BigInteger, nullable=False),
+    Column("max_us", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("holds", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+#: What an operator should know: damage, whole batches quarantined, files that cannot be read. ``path`` is the
+#: data file that it is about, or empty.
 notice = Table(
     "notice",
     metadata,
@@ -119,6 +156,7 @@ notice = Table(
     Column("position", BigInteger, nullable=False),
     Column("until", BigInteger, nullable=False),
     Column("text", Text, nullable=False),
+    Column("path", Text, nullable=False),
     sqlite_autoincrement=True,
 )
 

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gapless.lake.catalog import Account, Notice
+from gapless.lake.facts import Account, Damaged, DataFile, EpochKey, Notice
+from gapless.lake.holdings import EpochName, Ranges, count
 from gapless.model.errors import Corrupt
+from gapless.model.ranges import Range
 
 
-class EpochKey(NamedTuple):
-    """An epoch of a stream, and whose it is."""
+@dataclass(frozen=True, slots=True)
+class NewFile(DataFile):
+    """A file that is not yet part of its table, and the records that it holds. Its path is relative."""
 
-    tenant: str
-    table: str
-    stream: str
-    epoch: str
-
-
-class NewFile(NamedTuple):
-    """A file that is durable and not yet part of a table; fields as in ``FileRow``, path relative."""
-
-    tenant: str
-    table: str
-    day: str
-    path: str
-    rows: int
-    records: int
-    bytes: int
-    min_us: int
-    max_us: int
-    received_us: int
+    holds: Mapping[EpochName, Ranges]
 
 
 class NewPosting(NamedTuple):
@@ -47,15 +33,21 @@ class NewPosting(NamedTuple):
 
 @dataclass(slots=True)
 class StepCommit:
-    """All that one step changes. Journal entries ``[position, until)`` are dealt with."""
+    """All that one step changes. Journal entries ``[position, until)`` are dealt with; the batches of its
+    files stand within ``span``, which is the same where it is not given."""
 
     position: int
     until: int
+    span: Range = (0, 0)
     files: list[NewFile] = field(default_factory=list)
     postings: list[NewPosting] = field(default_factory=list)
     duplicates: Counter[EpochKey] = field(default_factory=Counter)
     notices: list[Notice] = field(default_factory=list)
     _last: dict[tuple[EpochKey, Account], int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.span == (0, 0):
+            self.span = self.position, self.until
 
     def post(self, posting: NewPosting) -> None:
         """Add a posting; one that continues the last of its epoch and account becomes part of it."""
@@ -70,6 +62,19 @@ class StepCommit:
     def check(self) -> None:
         """Raises Corrupt unless the files hold exactly the records that the postings speak of (I3)."""
         held = sum(file.records for file in self.files)
+        named = sum(count(file.holds.values()) for file in self.files)
         posted = sum(posting.next - posting.first for posting in self.postings)
-        if held != posted:
-            raise Corrupt(f"{held} records were written and {posted} posted: stop the lake and report this")
+        if not held == named == posted:
+            raise Corrupt(
+                f"{held} records were written, {named} named and {posted} posted: stop the lake and "
+                "report this"
+            )
+
+
+class Mended(NamedTuple):
+    """How far a step came with what a damaged file held: the journal was searched before ``position``. At the
+    end of it ``lost``, by id of epoch, is what is nowhere; None before the end."""
+
+    damaged: Damaged
+    position: int
+    lost: Mapping[int, Ranges] | None

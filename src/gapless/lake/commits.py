@@ -8,20 +8,26 @@ an earlier generation wrote and did not commit is known to be rubbish.
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
 
 from gapless.failpoint import reached
+from gapless.lake import accounts
 from gapless.lake import catalog_schema as schema
-from gapless.lake.catalog import Catalog, FileRow, Notice, translated
-from gapless.lake.changes import EpochKey, NewFile, NewPosting, StepCommit
+from gapless.lake.catalog import Catalog, translated
+from gapless.lake.changes import Mended, StepCommit
+from gapless.lake.facts import Account, DataFile, FileRow, Notice
+from gapless.lake.holdings import Ranges, count, decode, encode, merged
+from gapless.lake.upgrade import upgrade
 from gapless.log.disk import OsDisk
 from gapless.model.errors import Busy, Corrupt, Unavailable
-from gapless.model.ranges import Range, RangeSet
+from gapless.model.ranges import Range
+from gapless.model.tables import QUARANTINE
 
 _BUSY_TIMEOUT_S = 30.0
 
@@ -52,6 +58,7 @@ class CatalogWriter(Catalog):
                     )
                 )
                 schema.begin_ids(connection, time.time())
+            upgrade(connection, root)
             self._check_format(connection)
             connection.execute(schema.lake.update().values(generation=schema.lake.c.generation + 1))
             self.generation = int(connection.scalars(sa.select(schema.lake.c.generation)).one())
@@ -61,8 +68,9 @@ class CatalogWriter(Catalog):
         self._writer.dispose()
         super().close()
 
-    def commit_step(self, step: StepCommit, now_us: int) -> None:
-        """Make a step's files part of their tables, post it, and move the cursor.
+    def commit_step(self, step: StepCommit, now_us: int, mended: Mended | None = None) -> None:
+        """Make a step's files part of their tables, post it, and move the cursor. With ``mended`` it is a
+        step over what a damaged file held.
 
         The files must be durable. Fails as Fenced if the cursor is not where the step began.
         """
@@ -70,52 +78,60 @@ class CatalogWriter(Catalog):
         # A crash before this commit leaves files that the catalogue does not know: the next owner's sweep
         # removes them, and the step is done again from the same cursor. After it, all of it is done.
         with self.writing(schema.lake.c.position == step.position, position=step.until) as connection:
-            ids = self._epoch_ids(connection, step)
-            self._account(connection, ids, step.postings)
-            self._post(connection, ids, step.postings, now_us)
-            self._count(connection, ids, step)
-            self._add_files(connection, step.files, now_us)
+            ids = accounts.enter(connection, step, now_us)
+            named = {(key.stream, key.epoch): id_ for key, id_ in ids.items()}
+            for file in step.files:
+                holds = {named[epoch]: ranges for epoch, ranges in file.holds.items()}
+                self._add_file(connection, file, step.span, holds, now_us)
             self._add_notices(connection, step.notices, now_us)
+            if mended is not None:
+                self._mend(connection, mended, now_us)
             reached("lake", "step", Unavailable)
         reached("lake", "stepped", Unavailable)
 
-    def swap(self, removed: Sequence[FileRow], added: NewFile, now_us: int) -> None:
+    def swap(self, removed: Sequence[FileRow], added: DataFile, now_us: int) -> None:
         """Put one file, durable already, in the place of files that hold the same rows."""
         if sum(file.records for file in removed) != added.records:
             raise Corrupt(f"{added.path} does not hold what it should replace: stop the lake and report this")
         # A crash before this commit leaves the new file to the next owner's sweep; one after it leaves the
         # old files, which are unlinked when their grace is over.
+        span = min(file.position for file in removed), max(file.until for file in removed)
         with self.writing() as connection:
-            self._remove_files(connection, removed, now_us)
-            self._add_files(connection, [added], now_us)
+            holds = self._remove_files(connection, removed, now_us)
+            self._add_file(connection, added, span, holds, now_us)
             reached("lake", "swap", Unavailable)
         reached("lake", "swapped", Unavailable)
 
-    def expire(
-        self, removed: Sequence[FileRow], ranges: Iterable[tuple[str, str, int, int]], now_us: int
-    ) -> int:
-        """Take files out of their table and post their records, given as (stream, epoch, first, next), as
-        expired. Returns how many records that were."""
-        held = sum(file.records for file in removed)
-        expired: dict[int, Counter[str]] = defaultdict(Counter)
+    def expire(self, removed: Sequence[FileRow], now_us: int) -> int:
+        """Take files out of their table and post their records as expired. Returns how many that were."""
         # A crash before this commit changes nothing; after it, files are unlinked when their grace is over.
         with self.writing() as connection:
-            position = connection.scalars(sa.select(schema.lake.c.position)).one()
-            for stream, epoch, first, next_ in ranges:
-                epoch_id = self._epoch_id(connection, stream, epoch)
-                if epoch_id is None:
-                    raise Corrupt(f"{removed[0].path} holds epoch {epoch}, which the catalogue does not know")
-                connection.execute(schema.posting.insert(), {
-                    "epoch_id": epoch_id, "account": "expired", "first": first, "next": next_,
-                    "at_us": now_us, "position": position, "until": position,
-                })  # fmt: skip
-                expired[epoch_id]["expired"] += next_ - first
-            self._bump(connection, expired)
-            total = sum(count["expired"] for count in expired.values())
-            if total != held:
-                raise Corrupt(f"files that should hold {held} records hold {total}: stop and audit")
-            self._remove_files(connection, removed, now_us)
-        return held
+            holds = self._remove_files(connection, removed, now_us)
+            accounts.post(connection, "expired", holds, now_us)
+            expired = {id_: Counter(expired=count([ranges])) for id_, ranges in holds.items()}
+            accounts.add_to_counts(connection, expired)
+        return count(holds.values())
+
+    def condemn(self, file: FileRow, fault: str, now_us: int) -> None:
+        """Take a damaged file out of its table, and what it held out of the books, until that is made again.
+        Raises Busy if it left its table meanwhile."""
+        account: Account = "quarantined" if file.table == QUARANTINE.name else "stored"
+        # A crash before this commit changes nothing: the file is found again. After it the file is mended.
+        with self.writing() as connection:
+            holds = self._remove_files(connection, [file], now_us)
+            connection.execute(schema.damaged.insert(), {
+                "tenant": file.tenant, "table_name": file.table, "path": self._relative(file),
+                "records": file.records, "min_us": file.min_us, "max_us": file.max_us,
+                "position": file.position, "until": file.until, "holds": encode(holds),
+            })  # fmt: skip
+            for epoch_id, ranges in holds.items():
+                accounts.release(connection, epoch_id, ranges)
+            accounts.post(connection, "withdrawn", holds, now_us)
+            withdrawn = {id_: Counter[str]({account: -count([ranges])}) for id_, ranges in holds.items()}
+            accounts.add_to_counts(connection, withdrawn)
+            text = f"file {self._relative(file)} with {file.records} records: {fault}; it is made again"
+            notice = Notice("file_damaged", text, 0, 0, file.tenant, file.table, self._relative(file))
+            self._add_notices(connection, [notice], now_us)
 
     def add_notice(self, notice: Notice, now_us: int) -> None:
         with self.writing() as connection:
@@ -157,101 +173,49 @@ class CatalogWriter(Catalog):
                 raise Fenced("another process writes this lake now: stop this one")
             yield connection
 
-    def _epoch_id(self, connection: sa.Connection, stream: str, epoch: str) -> int | None:
-        columns = schema.epoch.c
-        query = sa.select(columns.id).where(columns.stream == stream, columns.epoch == epoch)
-        return connection.scalars(query).one_or_none()
-
-    def _epoch_ids(self, connection: sa.Connection, step: StepCommit) -> dict[EpochKey, int]:
-        ids = {}
-        for key in dict.fromkeys([*(posting.key for posting in step.postings), *step.duplicates]):
-            known = self._epoch_id(connection, key.stream, key.epoch)
-            if known is None:
-                known = connection.scalars(schema.epoch.insert().returning(schema.epoch.c.id), {
-                    "stream": key.stream, "epoch": key.epoch, "tenant": key.tenant, "table_name": key.table,
-                    "stored": 0, "quarantined": 0, "expired": 0, "duplicates": 0,
-                }).one()  # fmt: skip
-            ids[key] = known
-        return ids
-
-    def _account(
-        self, connection: sa.Connection, ids: dict[EpochKey, int], postings: Sequence[NewPosting]
+    def _add_file(
+        self,
+        connection: sa.Connection,
+        file: DataFile,
+        span: Range,
+        holds: Mapping[int, Ranges],
+        now_us: int,
     ) -> None:
-        taken: dict[EpochKey, RangeSet] = defaultdict(RangeSet)
-        for posting in postings:
-            if taken[posting.key].add(posting.first, posting.next) != posting.next - posting.first:
-                raise Corrupt(f"a step posts {posting} twice: stop the lake and report this")
-        for key, ranges in taken.items():
-            for each in ranges:
-                self._extend(connection, ids[key], each)
+        row = {field.name: getattr(file, field.name) for field in fields(DataFile)}
+        row["table_name"] = row.pop("table")
+        more = {"added_us": now_us, "position": span[0], "until": span[1], "holds": encode(holds)}
+        connection.execute(schema.file.insert(), row | more)
 
-    def _extend(self, connection: sa.Connection, epoch_id: int, new: Range) -> None:
-        """Add a range to those accounted for. Raises Corrupt if any of it is among them already."""
-        first, next_ = new
-        columns = schema.accounted.c
-        adjoining = (columns.epoch_id == epoch_id, columns.next >= first, columns.first <= next_)
-        found = [(row.first, row.next) for row in connection.execute(
-            sa.select(columns.first, columns.next).where(*adjoining)
-        )]  # fmt: skip
-        merged = RangeSet(found)
-        if merged.add(first, next_) != next_ - first:
-            raise Corrupt(f"records of [{first}, {next_}) would be stored twice: stop the lake, report this")
-        if found:
-            connection.execute(schema.accounted.delete().where(*adjoining))
-        ((merged_first, merged_next),) = merged
-        connection.execute(
-            schema.accounted.insert(), {"epoch_id": epoch_id, "first": merged_first, "next": merged_next}
-        )
-
-    def _post(
-        self, connection: sa.Connection, ids: dict[EpochKey, int], postings: Sequence[NewPosting], now_us: int
-    ) -> None:
-        if postings:
-            connection.execute(schema.posting.insert(), [
-                {
-                    "epoch_id": ids[each.key], "account": each.account, "first": each.first,
-                    "next": each.next, "at_us": now_us, "position": each.position, "until": each.until,
-                }
-                for each in postings
-            ])  # fmt: skip
-
-    def _count(self, connection: sa.Connection, ids: dict[EpochKey, int], step: StepCommit) -> None:
-        counts: dict[int, Counter[str]] = defaultdict(Counter)
-        for posting in step.postings:
-            counts[ids[posting.key]][posting.account] += posting.next - posting.first
-        for key, duplicates in step.duplicates.items():
-            counts[ids[key]]["duplicates"] += duplicates
-        self._bump(connection, counts)
-
-    def _bump(self, connection: sa.Connection, counts: dict[int, Counter[str]]) -> None:
-        names = ("stored", "quarantined", "expired", "duplicates")
-        columns = schema.epoch.c
-        if counts:
-            connection.execute(
-                schema.epoch.update()
-                .where(columns.id == sa.bindparam("of"))
-                .values({name: columns[name] + sa.bindparam(f"more_{name}") for name in names}),
-                [
-                    {"of": id_, **{f"more_{name}": count[name] for name in names}}
-                    for id_, count in counts.items()
-                ],
-            )
-
-    def _add_files(self, connection: sa.Connection, files: Sequence[NewFile], now_us: int) -> None:
-        if files:
-            rows: list[dict[str, Any]] = [file._asdict() for file in files]
-            for row in rows:
-                row["table_name"] = row.pop("table")
-                row["added_us"] = now_us
-            connection.execute(schema.file.insert(), rows)
-
-    def _remove_files(self, connection: sa.Connection, files: Sequence[FileRow], now_us: int) -> None:
+    def _remove_files(
+        self, connection: sa.Connection, files: Sequence[FileRow], now_us: int
+    ) -> dict[int, Ranges]:
+        """Take files out of their tables; return what they hold together. Raises Busy if one has left."""
+        gone = schema.file.delete().where(schema.file.c.id == sa.bindparam("of"))
+        holds = []
         for file in files:
-            gone = connection.execute(schema.file.delete().where(schema.file.c.id == file.id)).rowcount
-            if gone != 1:
+            held = connection.scalar(gone.returning(schema.file.c.holds), {"of": file.id})
+            if held is None:
                 raise Busy(f"{file.path} left its table meanwhile: look at the table's files again")
-            path = file.path.removeprefix(f"{self.root}/")
-            connection.execute(schema.removed_file.insert(), {"path": path, "removed_us": now_us})
+            holds.append(decode(held))
+            removed = {"path": self._relative(file), "removed_us": now_us}
+            connection.execute(schema.removed_file.insert(), removed)
+        return merged(holds)
+
+    def _relative(self, file: FileRow) -> str:
+        return file.path.removeprefix(f"{self.root}/")
+
+    def _mend(self, connection: sa.Connection, mended: Mended, now_us: int) -> None:
+        of = schema.damaged.c.id == mended.damaged.id
+        if mended.lost is None:
+            connection.execute(schema.damaged.update().where(of).values(position=mended.position))
+            return
+        connection.execute(schema.damaged.delete().where(of))
+        accounts.post(connection, "lost", mended.lost, now_us)
+        file, lost = mended.damaged, count(mended.lost.values())
+        text = f"file {file.path}: {file.records - lost} of its {file.records} records were made again"
+        text += f", {lost} are lost: the journal does not have them any more" if lost else ""
+        notice = Notice("file_mended", text, 0, 0, file.tenant, file.table, file.path)
+        self._add_notices(connection, [notice], now_us)
 
     def _add_notices(self, connection: sa.Connection, notices: Sequence[Notice], now_us: int) -> None:
         if notices:

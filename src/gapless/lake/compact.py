@@ -15,10 +15,10 @@ from typing import NamedTuple
 import duckdb
 
 from gapless.failpoint import reached
-from gapless.lake.catalog import FileRow, Notice
-from gapless.lake.changes import NewFile
+from gapless.lake.checks import Checker
 from gapless.lake.commits import CatalogWriter
 from gapless.lake.engine import TooLarge, engine, quote, rows_of
+from gapless.lake.facts import DataFile, FileRow, Notice
 from gapless.lake.files import TableFiles
 from gapless.lake.limits import CompactionLimits
 from gapless.model.errors import Busy, Corrupt, Unavailable
@@ -70,10 +70,16 @@ class Compactor:
     """Compacts what the catalogue lists. Not thread-safe; it may run beside the writer's steps."""
 
     def __init__(
-        self, catalog: CatalogWriter, files: TableFiles, limits: CompactionLimits, spill_directory: str
+        self,
+        catalog: CatalogWriter,
+        files: TableFiles,
+        checker: Checker,
+        limits: CompactionLimits,
+        spill_directory: str,
     ) -> None:
         self._catalog = catalog
         self._files = files
+        self._checker = checker
         self._limits = limits.check()
         self._spill_directory = spill_directory
         self._seen_id = 0
@@ -128,6 +134,9 @@ class Compactor:
 
     def _compact(self, day: _Day, chosen: list[FileRow], now_us: int) -> CompactReport | None:
         self._due_us[day] = now_us + _PUT_OFF_US  # unless it goes well
+        if self._checker.damaged(chosen, now_us):  # what is not what was written must not be written again
+            self._due_us[day] = now_us
+            return None
         try:
             chosen, new = self._write(day, chosen)
         except (Corrupt, Unavailable) as error:
@@ -144,7 +153,7 @@ class Compactor:
         self._due_us[day] = now_us
         return CompactReport(*day, len(chosen), new.rows, sum(file.bytes for file in chosen), new.bytes)
 
-    def _write(self, day: _Day, chosen: list[FileRow]) -> tuple[list[FileRow], NewFile]:
+    def _write(self, day: _Day, chosen: list[FileRow]) -> tuple[list[FileRow], DataFile]:
         """Write one file in the place of the chosen ones, or of some of them if all are too much to sort."""
         while True:
             try:
@@ -154,7 +163,7 @@ class Compactor:
                     raise
                 chosen = chosen[: len(chosen) // 2 + len(chosen) % 2]
 
-    def _write_sorted(self, day: _Day, chosen: Sequence[FileRow]) -> NewFile:
+    def _write_sorted(self, day: _Day, chosen: Sequence[FileRow]) -> DataFile:
         paths = [file.path for file in chosen]
         path = self._files.new_path(*day)
         try:
@@ -165,15 +174,15 @@ class Compactor:
                 self._sort(connection, paths, self._files.absolute(path))
                 after = _content(connection, [self._files.absolute(path)])
             reached("lake", "sorted", Unavailable)
-            size = self._files.make_durable(path)
+            size, digest = self._files.make_durable(path)
             if after != before or before.rows != sum(file.rows for file in chosen):
                 raise Corrupt(f"its files hold {before}, sorted they were {after}")
         except Exception:
             self._files.unlink([path])
             raise
-        return NewFile(
+        return DataFile(
             *day, path, before.rows, sum(file.records for file in chosen), size,
-            before.min_us, before.max_us, before.received_us,
+            before.min_us, before.max_us, before.received_us, digest,
         )  # fmt: skip
 
     def _sort(self, connection: duckdb.DuckDBPyConnection, paths: Sequence[str], to_path: str) -> None:

@@ -8,18 +8,22 @@ one is writing at this moment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import errno
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from typing import NamedTuple
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gapless.log.disk import Disk
+from gapless.lake.facts import FileRow
+from gapless.log.disk import Disk, File
 from gapless.model.errors import Unavailable
 
 _TABLES = "tables"
 _SUFFIX = ".parquet"
+_READ_BYTES = 1 << 20
 
 #: A dictionary pays for few values that are often repeated. Of many, as in a column of ids, it would be as
 #: large as they are: beyond this size, of a column in a row group, they are written as they are.
@@ -27,11 +31,12 @@ _DICTIONARY_BYTES_MAX = 32 * 1024
 
 
 class Written(NamedTuple):
-    """A durable file: its path relative to the lake's directory, rows, and size in bytes."""
+    """A durable file: its path relative to the lake's directory, rows, size in bytes and digest."""
 
     path: str
     rows: int
     bytes: int
+    digest: str
 
 
 class OpenFile:
@@ -95,22 +100,55 @@ class TableFiles:
         except OSError as error:
             self.unlink([path])
             raise Unavailable(f"the disk did not take {path}: {error.strerror}") from error
-        return Written(path, file.rows, data.size)
+        return Written(path, file.rows, data.size, sha256(data).hexdigest())
 
-    def make_durable(self, path: str) -> int:
-        """Make a file durable that somebody else wrote at ``path``; return its size in bytes."""
+    def make_durable(self, path: str) -> tuple[int, str]:
+        """Make a file durable that somebody else wrote at ``path``; return its size in bytes and its
+        digest."""
         try:
             handle = self._disk.open(self.absolute(path), writable=True)
             try:
                 handle.sync()
-                size = handle.size()
+                measured = _measured(handle)
             finally:
                 handle.close()
         except OSError as error:
             self.unlink([path])
             raise Unavailable(f"the disk did not take {path}: {error.strerror}") from error
         self.sync_names([path])
-        return size
+        return measured
+
+    def fault(self, file: FileRow) -> str:
+        """What is wrong with a file, in words: it is gone, cannot be read, or is not what was written. Empty
+        if nothing is. Raises Unavailable for refusals that say nothing of the file."""
+        try:
+            handle = self._disk.open(file.path, writable=False)
+            try:
+                found = _measured(handle)
+            finally:
+                handle.close()
+        except (FileNotFoundError, NotADirectoryError):
+            return "it is gone"
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise Unavailable(f"{file.path} cannot be looked at: {error.strerror}") from error
+            return "the disk cannot read it"
+        return "" if found == (file.bytes, file.digest) else "it is not what was written"
+
+    def missing(self, files: Iterable[FileRow]) -> list[FileRow]:
+        """Those of ``files`` that are gone. Raises Unavailable if a directory cannot be looked at."""
+        names: dict[str, set[str]] = {}
+        gone = []
+        for file in files:
+            directory, _, name = file.path.rpartition("/")
+            if directory not in names:
+                try:
+                    names[directory] = set(self._names(directory.removeprefix(f"{self._root}/")))
+                except OSError as error:
+                    raise Unavailable(f"{directory} cannot be looked at: {error.strerror}") from error
+            if name not in names[directory]:
+                gone.append(file)
+        return gone
 
     def sync_names(self, paths: Sequence[str]) -> None:
         """On return the names of these files are durable."""
@@ -154,6 +192,15 @@ class TableFiles:
             return self._disk.names(self.absolute(directory))
         except NotADirectoryError:  # not of the lake's making
             return []
+
+
+def _measured(file: File) -> tuple[int, str]:
+    """A file's size in bytes, and the SHA-256 of them in hex."""
+    digest, size = sha256(), 0
+    while data := file.pread(_READ_BYTES, size):
+        digest.update(data)
+        size += len(data)
+    return size, digest.hexdigest()
 
 
 def _generation(name: str) -> int:

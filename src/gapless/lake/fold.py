@@ -24,7 +24,9 @@ def fold_postings(catalog: CatalogWriter, upto_id: int, *, limit: int = 10_000) 
     Every reader that goes on from an id must have read up to ``upto_id``: what it would read before that is
     no longer what it read. One that reads from the beginning is told the same of each record as before, and
     still of nothing expired before it was stored: a folded posting takes the first id of its parts, an
-    expired one the last. Where in the journal a record came from is then known less exactly.
+    expired one the last. What was posted before something of its epoch was taken back stays as it is: the
+    same record is posted again after that, and the order tells. Where in the journal a record came from is
+    then known less exactly.
     """
     posting, lake = schema.posting.c, schema.lake.c
     with catalog.writing() as connection:
@@ -38,14 +40,25 @@ def fold_postings(catalog: CatalogWriter, upto_id: int, *, limit: int = 10_000) 
         if not window:
             return 0
         groups: dict[_Of, list[tuple[int, int, int]]] = defaultdict(list)
+        taken_back = _taken_back(connection, {row.epoch_id for row in window})
         for id_, epoch_id, account, first, next_ in window:
-            groups[epoch_id, account].append((first, next_, id_))
+            if id_ > taken_back.get(epoch_id, 0):
+                groups[epoch_id, account].append((first, next_, id_))
         for of, parts in groups.items():
             for run in _runs(parts):
-                _fold(connection, of, run, window[-1].id)
+                _fold(connection, of, run, (taken_back.get(of[0], 0), window[-1].id))
         # A crash before this commit changes nothing, and the same window is folded again.
         connection.execute(schema.lake.update().values(folded_id=window[-1].id))
     return len(window)
+
+
+def _taken_back(connection: sa.Connection, epoch_ids: set[int]) -> dict[int, int]:
+    """The last posting by which something that had been posted was taken back, of the epochs that have
+    one."""
+    posting = schema.posting.c
+    last = sa.select(sa.func.max(posting.id)).where(posting.account.in_(("withdrawn", "lost")))
+    found = {id_: connection.scalar(last.where(posting.epoch_id == id_)) for id_ in epoch_ids}
+    return {id_: last_id for id_, last_id in found.items() if last_id is not None}
 
 
 def _runs(parts: Sequence[tuple[int, int, int]]) -> list[list[tuple[int, int, int]]]:
@@ -59,9 +72,11 @@ def _runs(parts: Sequence[tuple[int, int, int]]) -> list[list[tuple[int, int, in
     return runs
 
 
-def _fold(connection: sa.Connection, of: _Of, run: list[tuple[int, int, int]], upto_id: int) -> None:
+def _fold(
+    connection: sa.Connection, of: _Of, run: list[tuple[int, int, int]], within: tuple[int, int]
+) -> None:
     posting = schema.posting.c
-    run = _neighbours(connection, of, run, upto_id)
+    run = _neighbours(connection, of, run, within)
     if len(run) == 1:
         return
     ids = [id_ for _, _, id_ in run]
@@ -81,12 +96,16 @@ def _fold(connection: sa.Connection, of: _Of, run: list[tuple[int, int, int]], u
 
 
 def _neighbours(
-    connection: sa.Connection, of: _Of, run: list[tuple[int, int, int]], upto_id: int
+    connection: sa.Connection, of: _Of, run: list[tuple[int, int, int]], within: tuple[int, int]
 ) -> list[tuple[int, int, int]]:
-    """The run with the older postings that it continues or that continue it."""
+    """The run with the older postings that it continues or that continue it: ids above the first of
+    ``within``, up to the second."""
     posting = schema.posting.c
     older = sa.select(posting.first, posting.next, posting.id).where(
-        posting.epoch_id == of[0], posting.account == of[1], posting.id <= upto_id
+        posting.epoch_id == of[0],
+        posting.account == of[1],
+        posting.id > within[0],
+        posting.id <= within[1],
     )
     before = connection.execute(
         older.where(posting.first < run[0][0]).order_by(posting.first.desc()).limit(1)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import zstandard
 
-from gapless.lake.catalog import Notice
+from gapless.lake.facts import Notice
 from gapless.log.frame import Frame
 from gapless.log.port import EntryReader
 from gapless.log.segments import DAMAGED

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gapless.lake.checks import Checker, CheckReport
 from gapless.lake.chunks import BatchDecoder
 from gapless.lake.commits import CatalogWriter
 from gapless.lake.compact import Compactor, CompactReport
 from gapless.lake.decode import Decoder
 from gapless.lake.files import TableFiles
 from gapless.lake.fold import fold_postings
-from gapless.lake.limits import CompactionLimits, StepLimits
+from gapless.lake.limits import CheckLimits, CompactionLimits, StepLimits
+from gapless.lake.mend import Mender, MendReport
 from gapless.lake.retention import Expiry, ExpiryReport, Retention
 from gapless.lake.writer import LakeWriter, StepReport
 from gapless.log.disk import Disk, OsDisk
@@ -27,6 +29,7 @@ class LakeSettings:
     step: StepLimits = field(default_factory=StepLimits)
     compaction: CompactionLimits = field(default_factory=CompactionLimits)
     retention: Retention = field(default_factory=Retention)
+    checks: CheckLimits = field(default_factory=CheckLimits)
     unlink_grace_s: int = 600  #: files that left their table can still be read for so long
 
 
@@ -40,9 +43,9 @@ class SweepReport(NamedTuple):
 class Lake:
     """The lake in directory ``root``, created where there is none and taken over from whoever had it.
 
-    ``step`` is called from one thread; all that keeps house (``compact_one``, ``expire``, ``fold_postings``,
-    ``sweep``) from one, which may be another. Any method may raise Unavailable (call it again) and Fenced
-    (another process took over: stop).
+    ``step`` and ``mend`` are called from one thread; all that keeps house (``check``, ``compact_one``,
+    ``expire``, ``fold_postings``, ``sweep``) from one, which may be another. Any method may raise
+    Unavailable (call it again) and Fenced (another process took over: stop).
     """
 
     def __init__(
@@ -60,13 +63,10 @@ class Lake:
         self._files = TableFiles(disk, root, self.catalog.generation)
         self._writer = LakeWriter(self.catalog, self._files, reader, decoder or Decoder(), settings.step)
         spill = self._files.absolute(_SPILL)
-        self._compactor = Compactor(self.catalog, self._files, settings.compaction, spill)
-        self._expiry = Expiry(
-            self.catalog,
-            settings.retention,
-            memory_bytes_max=settings.compaction.memory_bytes_max,
-            spill_directory=spill,
-        )
+        self._mender = Mender(self.catalog, self._writer)
+        self._checker = Checker(self.catalog, self._files, settings.checks)
+        self._compactor = Compactor(self.catalog, self._files, self._checker, settings.compaction, spill)
+        self._expiry = Expiry(self.catalog, settings.retention)
         self._unlink_grace_us = settings.unlink_grace_s * 1_000_000
         self._swept = False
 
@@ -78,6 +78,14 @@ class Lake:
     def step(self, now_us: int) -> StepReport:
         """Take in what the journal has, up to the limits: see ``LakeWriter.step``."""
         return self._writer.step(now_us)
+
+    def mend(self, now_us: int) -> MendReport | None:
+        """Make again some of what a damaged file held; None if none is: see ``Mender.mend``."""
+        return self._mender.mend(now_us)
+
+    def check(self, now_us: int) -> CheckReport:
+        """Look for missing and altered files, as far as it is time: see ``Checker.check``."""
+        return self._checker.check(now_us)
 
     def compact_one(self, now_us: int) -> CompactReport | None:
         """Do one compaction that is due; None if there is none: see ``Compactor.compact_one``."""

@@ -48,6 +48,20 @@ class CompactionLimits:
         return self
 
 
+@dataclass(frozen=True)
+class CheckLimits:
+    """How the files of the tables are checked."""
+
+    look_s: int = 10  #: how often it is looked whether a file is missing
+    sweep_s: int = 3600  #: how often all files are read again, and compared with what was written
+    bytes_per_s: int = 8 * _MIB  #: read by that, over time
+
+    def check(self) -> CheckLimits:
+        """Return self if checks can keep to the limits. Raises Misconfigured with every fault."""
+        _check(self, {"look_s": 0, "sweep_s": 0, "bytes_per_s": 1})
+        return self
+
+
 def _check(limits: Any, least: dict[str, int]) -> None:
     faults = [
         f"{name} is {getattr(limits, name)}: make it at least {bound}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gapless.lake.catalog import MIXED_DAYS
 from gapless.lake.changes import NewFile
+from gapless.lake.facts import MIXED_DAYS
 from gapless.lake.files import OpenFile, TableFiles
+from gapless.lake.holdings import EpochName, Ranges, joined, runs_of
 from gapless.lake.rows import Ordinals
 
 _DAY_US = 86_400_000_000
@@ -21,14 +22,17 @@ class _Part:
     """A file of one day that is being filled."""
 
     file: OpenFile
+    runs: dict[EpochName, list[Ranges]] = field(default_factory=dict)
     records: int = 0
     min_us: int = 1 << 62
     max_us: int = -(1 << 62)
     received_us: int = -(1 << 62)
 
-    def add(self, rows: pa.Table, records: int) -> None:
+    def add(self, rows: pa.Table, records: Ordinals | None) -> None:
         self.file.write(rows)
-        self.records += records
+        self.records += len(rows) if records is None else int(records.sum())
+        for epoch, runs in runs_of(rows, records):
+            self.runs.setdefault(epoch, []).append(runs)
         times = pc.min_max(rows["TimeGenerated"].cast(pa.int64())).as_py()
         self.min_us = min(self.min_us, times["min"])
         self.max_us = max(self.max_us, times["max"])
@@ -56,11 +60,13 @@ class DayFiles:
         names, parts = self._assign(rows["TimeGenerated"].cast(pa.int64()).to_numpy() // _DAY_US)
         for number, name in enumerate(names):
             chosen = parts == number
-            count = int(chosen.sum() if records is None else records[chosen].sum())
             part = self._parts.get(name)
             if part is None:
                 part = self._parts[name] = _Part(OpenFile(rows.schema))
-            part.add(rows if len(names) == 1 else rows.filter(pa.array(chosen)), count)
+            if len(names) == 1:
+                part.add(rows, records)
+            else:
+                part.add(rows.filter(pa.array(chosen)), None if records is None else records[chosen])
 
     def finish(self, written: list[NewFile]) -> None:
         """Write the files, one by one, adding each to ``written`` once its bytes are durable.
@@ -82,6 +88,8 @@ class DayFiles:
                     min_us=part.min_us,
                     max_us=part.max_us,
                     received_us=part.received_us,
+                    digest=saved.digest,
+                    holds={epoch: joined(runs) for epoch, runs in part.runs.items()},
                 )
             )
         self._parts.clear()

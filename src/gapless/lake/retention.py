@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import chain, groupby
+from itertools import groupby
 from typing import NamedTuple
 
-import duckdb
-
-from gapless.lake.catalog import FileRow, Notice
 from gapless.lake.commits import CatalogWriter
-from gapless.lake.engine import END_OF_QUARANTINED, engine, rows_of
-from gapless.model.errors import Busy, Corrupt, Misconfigured
-from gapless.model.tables import QUARANTINE
+from gapless.model.errors import Busy, Misconfigured
 
 _DAY_US = 86_400_000_000
-_FETCH_ROWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -57,19 +51,14 @@ class ExpiryReport(NamedTuple):
 class Expiry:
     """Expires files of which every row is older than the limit. Not thread-safe."""
 
-    def __init__(
-        self, catalog: CatalogWriter, retention: Retention, *, memory_bytes_max: int, spill_directory: str
-    ) -> None:
+    def __init__(self, catalog: CatalogWriter, retention: Retention) -> None:
         self._catalog = catalog
         self._retention = retention.check()
-        self._memory_bytes_max = memory_bytes_max
-        self._spill_directory = spill_directory
 
     def expire(self, now_us: int) -> ExpiryReport:
         """Expire what is due, a table's day at a time, each in a transaction of its own.
 
-        Files that cannot be read are kept, with a notice: what they held can then not be told. Raises
-        Unavailable if the catalogue does not answer, Fenced if another process took over.
+        Raises Unavailable if the catalogue does not answer, Fenced if another process took over.
         """
         files = records = 0
         due = [
@@ -77,42 +66,11 @@ class Expiry:
             for file in self._catalog.files_received_before(now_us - self._retention.days * _DAY_US)
             if file.received_us < self._retention.horizon_us(file.tenant, now_us)
         ]
-        for (tenant, table, day), grouped in groupby(due, lambda file: (file.tenant, file.table, file.day)):
+        for _, grouped in groupby(due, lambda file: (file.tenant, file.table, file.day)):
             of_day = list(grouped)
             try:
-                with engine(
-                    memory_bytes_max=self._memory_bytes_max, spill_directory=self._spill_directory
-                ) as connection:
-                    ranges = _ranges(connection, of_day)  # before the catalogue is locked
-                    records += self._catalog.expire(of_day, ranges, now_us)
+                records += self._catalog.expire(of_day, now_us)
             except Busy:
                 continue  # they were compacted meanwhile: the next call sees what came of them
-            except Corrupt as error:
-                text = f"day {day} is due to expire and stays, because it cannot be accounted for: {error}"
-                self._catalog.add_notice(Notice("not_expired", text, tenant=tenant, table=table), now_us)
-                continue
             files += len(of_day)
         return ExpiryReport(files, records)
-
-
-def _ranges(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[FileRow]
-) -> Iterator[tuple[str, str, int, int]]:
-    """The records of files of one table: (stream, epoch, first, next), one for each unbroken run."""
-    own = END_OF_QUARANTINED if files[0].table == QUARANTINE.name else "_Seq + 1"
-    rows = rows_of([file.path for file in files])
-    found = connection.execute(
-        f"""
-        WITH held AS (SELECT _Stream, _Epoch, _Seq AS first, {own} AS next FROM {rows}),
-        steps AS (
-            SELECT *, (first IS DISTINCT FROM lag(next) OVER run)::BIGINT AS step FROM held
-            WINDOW run AS (PARTITION BY _Stream, _Epoch ORDER BY first)
-        ),
-        islands AS (
-            SELECT *, sum(step) OVER (PARTITION BY _Stream, _Epoch ORDER BY first) AS island FROM steps
-        )
-        SELECT _Stream, _Epoch, min(first), max(next) FROM islands
-        GROUP BY _Stream, _Epoch, island ORDER BY 1, 2, 3
-        """
-    )
-    return chain.from_iterable(iter(lambda: found.fetchmany(_FETCH_ROWS), []))

@@ -12,9 +12,9 @@ from functools import partial
 from itertools import chain, groupby
 
 from gapless.lake.ahead import OneAhead
-from gapless.lake.catalog import Account, Notice
-from gapless.lake.changes import EpochKey, NewPosting, StepCommit
+from gapless.lake.changes import NewPosting, StepCommit
 from gapless.lake.chunks import BatchDecoder, Chunk, DecodedChunk, RefusedPiece, chunks, decode, whole
+from gapless.lake.facts import Account, EpochKey, Notice
 from gapless.lake.files import TableFiles
 from gapless.lake.intake import Batch, Undecodable
 from gapless.lake.limits import StepLimits

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from gapless.failpoint import reached
 from gapless.lake.ahead import OneAhead
-from gapless.lake.catalog import Window
-from gapless.lake.changes import EpochKey, StepCommit
+from gapless.lake.changes import StepCommit
 from gapless.lake.chunks import BatchDecoder
 from gapless.lake.commits import CatalogWriter
+from gapless.lake.facts import EpochKey, Window
 from gapless.lake.files import TableFiles
 from gapless.lake.intake import Batch, Group, take
 from gapless.lake.limits import StepLimits
@@ -70,27 +70,34 @@ class LakeWriter:
         """
         position = self._catalog.position()
         self._clear_doubt(position)
-        group = self._take(position)
+        group = self.take(position)
         if not group.entries:
             return StepReport(position)
         commit = StepCommit(position, group.until, notices=group.notices)
+        self.store(self._without_duplicates(group.batches, commit), commit)
+        self._commit(commit, now_us)
+        return _report(group, commit)
+
+    def store(self, batches: Sequence[Batch], commit: StepCommit) -> None:
+        """Write the new records of batches; the files, durable on return, and the postings go to ``commit``.
+        Raises Unavailable if the disk refuses: nothing is left then."""
         try:
-            self._store(self._without_duplicates(group.batches, commit), commit)
+            self._store(batches, commit)
             # A crash before the names are durable may leave files without names or with: nobody knows them.
             reached("lake", "written", Unavailable)
             self._files.sync_names([file.path for file in commit.files])
         except Exception:
             self._files.unlink([file.path for file in commit.files])
             raise
-        self._commit(commit, now_us)
-        return _report(group, commit)
 
-    def _take(self, position: int) -> Group:
+    def take(self, position: int) -> Group:
+        """What the journal has from ``position`` on, up to the limits. Raises Unavailable if it ends before
+        that, or cannot be read."""
         durable = self._reader.durable()  # less than was there before, after a power loss, until it is mended
         if durable < position:
             raise Unavailable(
-                f"the journal ends at {durable}, before the lake's cursor {position}: start the journal's "
-                "writer; if that does not help, this is not the journal that the lake was made from"
+                f"the journal ends at {durable}, before {position}, where the lake goes on: start the "
+                "journal's writer; if that does not help, this is not the journal that the lake was made from"
             )
         limits = self._limits
         try:

@@ -6,9 +6,10 @@
                  where a seq has come to rest; disjoint. ``settled`` is their union, kept beside them, so
                  that a seq posted twice shows at once (I3) and each count has a second measure (I14)
     held         what the agent's latest claim says its spool still holds
+    overlooked   journaled, and the lake went past it without storing it, or holds it no more
 
-A seq that is claimed and neither settled, journaled nor held is suspect; if it stays so for the lag
-allowed it is a gap. Gaps leave only by a posting (I13).
+A seq that is claimed and neither settled, journaled nor held is suspect, and so is one that the lake
+overlooked; if it stays so for the lag allowed it is a gap. Gaps leave only by a posting (I13).
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class EpochBook(msgspec.Struct, kw_only=True):
     lost: RangeSet = msgspec.field(default_factory=RangeSet)
     renumbered: RangeSet = msgspec.field(default_factory=RangeSet)
     settled: RangeSet = msgspec.field(default_factory=RangeSet)
+    overlooked: RangeSet = msgspec.field(default_factory=RangeSet)
     held: RangeSet = msgspec.field(default_factory=RangeSet)
     refused: RangeSet = msgspec.field(default_factory=RangeSet)
     received_records: int = 0
@@ -116,9 +118,36 @@ class EpochBook(msgspec.Struct, kw_only=True):
             self._settle(self._account(account), a, b)
         return faults
 
+    def withdraw(self, first: int, next_: int) -> list[str]:
+        """The lake holds ``[first, next)`` no more, and will post it anew: until then it is missing, at once.
+        Returns what is wrong with that, in words."""
+        here = [
+            (rest, a, b) for rest in (self.stored, self.quarantined) for a, b in rest.overlap(first, next_)
+        ]
+        for rest, a, b in here:
+            rest.remove(a, b)
+            self.settled.remove(a, b)
+            self.overlooked.add(a, b)
+            self.suspects.append(Gap(a, b, 0, *self.bracket(a, b)))
+        count = sum(b - a for _, a, b in here)
+        if count < next_ - first:
+            return [f"[{first}, {next_}) is withdrawn, of which {count} were stored"]
+        return []
+
+    def overlook(self, ranges: RangeSet) -> bool:
+        """The lake went past these journaled seqs: those not settled by now it will not store. Returns
+        whether there are any."""
+        passed = [each for first, next_ in ranges for each in self.settled.holes(first, next_)]
+        return self.overlooked.update(passed) > 0
+
+    def unsettled(self) -> RangeSet:
+        """What the journal has and is at rest nowhere."""
+        return RangeSet(hole for first, next_ in self.journaled for hole in self.settled.holes(first, next_))
+
     def forget_lake(self) -> None:
         """Another lake is made from the journal: what the one before held counts for nothing."""
         self.stored, self.quarantined, self.expired = RangeSet(), RangeSet(), RangeSet()
+        self.overlooked = RangeSet()
         self.settled = self.lost.copy()
         self.settled.update(self.filtered)
         self.settled.update(self.renumbered)
@@ -271,6 +300,8 @@ class EpochBook(msgspec.Struct, kw_only=True):
 
     def edge(self, gap: Gap) -> str:
         """The hop after the last one that held the gap's seqs (I12)."""
+        if self.overlooked.overlap(gap.first, gap.next):
+            return "journal to lake"
         if self.refused.overlap(gap.first, gap.next):
             return "refused by the gateway"
         return "spool to journal" if gap.next <= self.claimed_next else "before the spool"
@@ -332,19 +363,21 @@ class EpochBook(msgspec.Struct, kw_only=True):
         for a, b in self.settled.holes(first, next_):
             self.settled.add(a, b)
             ranges.add(a, b)
+            self.overlooked.remove(a, b)
 
     def _settled_from(self, seq: int) -> int:
         held = self.settled.overlap(seq, self.next)
         return held[0][1] if held and held[0][0] == seq else seq
 
     def _unaccounted(self) -> list[Range]:
-        """Claimed, and neither journaled, settled nor held."""
-        return [
+        """Claimed, and neither journaled, settled nor held; or overlooked."""
+        nowhere = [
             (e, f)
             for a, b in self.journaled.holes(0, self.next)
             for c, d in self.settled.holes(a, b)
             for e, f in self.held.holes(c, d)
         ]
+        return sorted([*nowhere, *self.overlooked])
 
     def _witness(self, seq: int, at_us: int) -> None:
         self.witnesses.append(Witness(seq, at_us))

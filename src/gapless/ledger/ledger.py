@@ -9,6 +9,7 @@ with the books.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 
@@ -112,15 +113,23 @@ class Ledger:
         return findings
 
     def posting(
-        self, account: Account, stream_id: str, epoch: str, first: int, next_: int, *, at_us: int = 0
+        self,
+        account: Account | Literal["withdrawn", "lost"],
+        stream_id: str,
+        epoch: str,
+        first: int,
+        next_: int,
+        *,
+        at_us: int = 0,
     ) -> list[Finding]:
-        """The lake (or a policy) posted ``[first, next)`` of a stream's epoch to an account."""
+        """The lake (or a policy) posted ``[first, next)`` of a stream's epoch to an account; or took back
+        that it has them ("withdrawn"), or will ever have ("lost")."""
         stream = self.streams.get(stream_id)
         book = stream.epochs.get(epoch) if stream else None
         if stream is None or book is None:
             faults = [f"{account} was given [{first}, {next_}) of a stream or epoch the journal never had"]
         else:
-            faults = book.post(account, first, next_)
+            faults = _post(book, account, first, next_)
             book.advance()
             self.changed.add(stream_id)
         if not faults:
@@ -298,3 +307,16 @@ class Ledger:
         known.last_claim_us = max(known.last_claim_us, received_us)
         known.take(key, claims, digest, standing)
         return findings
+
+
+def _post(
+    book: EpochBook, account: Account | Literal["withdrawn", "lost"], first: int, next_: int
+) -> list[str]:
+    match account:
+        case "withdrawn":
+            return book.withdraw(first, next_)
+        case "lost":
+            book.lose(first, next_, from_journal=True)
+            return []
+        case _:
+            return book.post(account, first, next_)

@@ -24,13 +24,14 @@ FindingKind = Literal[
     "refused_batches",
     "lake_stalled",
     "lake_damaged",
+    "file_damaged",
     "journal_damaged",
     "batch_quarantined",
     "books_unbalanced",
 ]
 
 #: Kinds that last: open while what they say holds, closed when it is over. The others happen once, and
-#: nothing closes them by itself.
+#: nothing closes them by itself. Of "file_damaged" the lake says both; of the others the books do.
 LASTING: frozenset[FindingKind] = frozenset(
     {
         "gap",
@@ -44,6 +45,7 @@ LASTING: frozenset[FindingKind] = frozenset(
         "discontinuity",
         "refused_batches",
         "lake_stalled",
+        "file_damaged",
         "books_unbalanced",
     }
 )

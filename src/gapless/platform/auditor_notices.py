@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from gapless.ledger.book import EpochBook
 from gapless.ledger.events import name_of, quoted
 from gapless.log.frame import DAMAGED
 from gapless.log.port import EntryReader
@@ -20,6 +21,7 @@ from gapless.model.claim import Loss
 from gapless.model.entry import BatchEntry, Kind
 from gapless.model.errors import Refused
 from gapless.model.finding import Finding, FindingKind
+from gapless.model.stream import StreamKey
 
 #: The lake's kinds of notices, and what they are to the auditor.
 _KINDS: dict[str, FindingKind] = {
@@ -27,7 +29,8 @@ _KINDS: dict[str, FindingKind] = {
     "unreadable": "journal_damaged",
     "batch_quarantined": "batch_quarantined",
     "not_compacted": "lake_damaged",
-    "not_expired": "lake_damaged",
+    "file_damaged": "file_damaged",
+    "file_mended": "file_damaged",
 }
 
 
@@ -46,18 +49,34 @@ class Notice(Protocol):
     def tenant(self) -> str: ...
     @property
     def table(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+
+
+class Posting(Protocol):
+    """What the lake's catalogue posted: see there."""
+
+    @property
+    def stream(self) -> str: ...
+    @property
+    def epoch(self) -> str: ...
+    @property
+    def first(self) -> int: ...
+    @property
+    def next(self) -> int: ...
 
 
 def finding_of(notice: Notice, at_us: int) -> Finding:
     """The finding that tells of a notice. Its id is the same for the same place and words, so that a lake
-    that is made anew says nothing new."""
+    that is made anew says nothing new. A damaged file's is open until the file was mended."""
     kind = _KINDS.get(notice.kind, "lake_damaged")
     whose = f"{notice.tenant}/{notice.table}" if notice.tenant else "the platform"
+    about = notice.path or notice.text
     return Finding(
-        id=f"{kind}/{notice.position}-{notice.until}/{name_of(notice.tenant, notice.table, notice.text)}",
+        id=f"{kind}/{notice.position}-{notice.until}/{name_of(notice.tenant, notice.table, about)}",
         kind=kind,
         at_us=at_us,
-        state="opened",
+        state="closed" if notice.kind == "file_mended" else "opened",
         text=f"{whose}: {quoted(notice.text)}",
         tenant=notice.tenant,
         table=notice.table,
@@ -86,4 +105,20 @@ def loss_of(notice: Notice, at_us: int, reader: EntryReader) -> Loss | None:
         not_after_us=header.read_to_us,
         ranges=((header.first, header.next),),
         evidence=quoted(notice.text),
+    )
+
+
+def loss_of_file(key: StreamKey, book: EpochBook, posting: Posting, at_us: int) -> Loss:
+    """The loss of records whose data file was damaged, and that the journal does not have any more."""
+    not_before_us, not_after_us = book.bracket(posting.first, posting.next)
+    return Loss(
+        id=f"journal_corrupt/{posting.epoch}/{posting.first}-{posting.next}",
+        stream=key,
+        epoch=posting.epoch,
+        cause="journal_corrupt",
+        declared_us=at_us,
+        not_before_us=not_before_us,
+        not_after_us=not_after_us,
+        ranges=((posting.first, posting.next),),
+        evidence="a data file was damaged, and the journal does not have its records any more",
     )

@@ -14,13 +14,14 @@ import sqlalchemy as sa
 from gapless.lake.catalog_schema import ERA_BITS
 from gapless.ledger.auditor import Auditor
 from gapless.ledger.ledger import Ledger
+from gapless.ledger.passed import Passed
 from gapless.ledger.states import Allowances
 from gapless.log.frame import Frame
 from gapless.log.port import EntryReader
 from gapless.model.entry import BatchEntry, ClaimsEntry, DecommissionEntry, Kind, LossEntry
 from gapless.model.errors import Refused, Unavailable
 from gapless.model.finding import Finding
-from gapless.platform.auditor_notices import finding_of, loss_of
+from gapless.platform.auditor_notices import finding_of, loss_of, loss_of_file
 from gapless.platform.auditor_reader import BooksReader
 from gapless.platform.auditor_store import LedgerStore, Step
 
@@ -58,6 +59,7 @@ class Bookkeeper:
         self._entries_bytes_max = entries_bytes_max
         self._postings_max = postings_max
         self._auditor = Auditor(allowed or Allowances())
+        self._passed = Passed()
         self.caught_up = self._loaded = False
         self._load()
 
@@ -84,20 +86,25 @@ class Bookkeeper:
     def _load(self) -> None:
         self.ledger, self._state, known = self._store.load()
         self._auditor.start_from(self.ledger, known, self._state["told_us"])
+        self._passed.forget()
         self._loaded = True
 
     def _step(self, now_us: int) -> int:
         began, durable = self.cursor, self._reader.durable()
         step = Step(cursors={name: self._state[name] for name in ("journal", "posting", "notice")})
         taken = self._fold_entries(step, now_us)
-        taken += self._fold_postings(step, now_us) + self._fold_notices(step)
+        lake = self._lake_position()  # before the postings: what was posted until then is among them
+        posted, all_posted = self._fold_postings(step, now_us)
+        taken += posted + self._fold_notices(step)
         self._adopt(step)
         self._auditor.touched(self.ledger.changed)
         # A journal that ends before the cursor lost its end: what the books say of now is not known then.
         self.caught_up = began <= durable <= step.cursors["journal"]
         audited = self.caught_up and self._auditor.due(now_us)
         if audited:
-            self._audit(step, now_us)
+            if lake is not None and all_posted:
+                self._passed.look(self.ledger, journal=step.cursors["journal"], lake=lake)
+            self._audit(step, now_us, lake)
         if taken or audited:
             step.cursors["told_us"] = self._auditor.last_us
             self._store.commit(self.ledger, step)
@@ -114,23 +121,45 @@ class Bookkeeper:
             step.cursors["journal"] = entry.next_position
         return len(entries)
 
-    def _fold_postings(self, step: Step, now_us: int) -> int:
+    def _fold_postings(self, step: Step, now_us: int) -> tuple[int, bool]:
+        """How many were folded, and whether those were all."""
         taken = 0
-        for posting in self._of_lake(self._lake.postings_after, step.cursors["posting"], self._postings_max):
+        try:
+            postings = self._lake.postings_after(step.cursors["posting"], self._postings_max)
+        except Unavailable:
+            return 0, False
+        for posting in postings:
             if posting.until > step.cursors["journal"]:  # the batches it speaks of are not folded yet
-                break
+                return taken, False
             if posting.id >> ERA_BITS != step.cursors["posting"] >> ERA_BITS:
                 self.ledger.forget_lake()  # nothing, if it is the first one
+                self._passed.forget()
+            if posting.account == "lost":
+                self._declare_lost(step, posting, now_us)
             step.told += self.ledger.posting(
                 posting.account, posting.stream, posting.epoch, posting.first, posting.next, at_us=now_us
             )
             step.cursors["posting"] = posting.id
             taken += 1
-        return taken
+        return taken, len(postings) < self._postings_max
+
+    def _declare_lost(self, step: Step, posting: Any, now_us: int) -> None:
+        """What the lake gave up is a loss of its own in the journal."""
+        stream = self.ledger.streams.get(posting.stream)
+        book = stream.epochs.get(posting.epoch) if stream else None
+        if stream is None or book is None:
+            return  # the posting itself is told of
+        loss = loss_of_file(stream.key, book, posting, now_us)
+        if loss.id not in stream.losses:
+            step.losses.append(loss)
 
     def _fold_notices(self, step: Step) -> int:
         taken = 0
-        for row in self._of_lake(self._lake.notices_after, step.cursors["notice"], _NOTICES_MAX):
+        try:
+            notices = self._lake.notices_after(step.cursors["notice"], _NOTICES_MAX)
+        except Unavailable:
+            return 0
+        for row in notices:
             if row.notice.until > step.cursors["journal"]:
                 break
             step.told.append(finding_of(row.notice, row.at_us))
@@ -145,13 +174,6 @@ class Bookkeeper:
         stream = self.ledger.streams.get(stream_id)
         return stream is not None and loss_id in stream.losses
 
-    def _of_lake(self, ask: Any, after: int, limit: int) -> list[Any]:
-        try:
-            rows: list[Any] = ask(after, limit)
-        except Unavailable:
-            return []
-        return rows
-
     def _adopt(self, step: Step) -> None:
         """Findings of the journal that are not known here: the gateway's, or one's own of an earlier file."""
         unknown = {finding.id for finding in self._store.unknown(step.journaled)}
@@ -159,11 +181,13 @@ class Bookkeeper:
             if finding.state == "closed" or finding.id in unknown:
                 step.told += self._auditor.adopt(finding)
 
-    def _audit(self, step: Step, now_us: int) -> None:
+    def _lake_position(self) -> int | None:
         try:
-            lake: int | None = self._lake.position()
+            return self._lake.position()
         except Unavailable:
-            lake = None
+            return None
+
+    def _audit(self, step: Step, now_us: int, lake: int | None) -> None:
         changes = self._auditor.look(self.ledger, now_us, journal=step.cursors["journal"], lake=lake)
         step.told += changes.told
         step.grown += changes.grown

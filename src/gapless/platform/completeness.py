@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -32,6 +33,8 @@ def completeness(
     tables: tuple[str, ...],
     from_us: int | None,
     now_us: int,
+    *,
+    damaged: Mapping[str, int],
 ) -> Completeness:
     """What the books say of ``tables`` of a tenant with times from ``from_us`` on.
 
@@ -40,7 +43,8 @@ def completeness(
     since ``from_us``, whatever the end of the query's window.
 
     ``books`` is None while there are none. They must have been read before the tables' files were looked
-    up: then all that they call stored was in them.
+    up: then all that they call stored was in them, but for the ``damaged`` records by table whose files left
+    them, to be made again.
     """
     if books is None or not tables:
         why = "the query names no table" if books else "the books are not there yet: ask again in a moment"
@@ -60,12 +64,21 @@ def completeness(
         for table in tables
     ]
     verdicts = {report.verdict for report in reports}
+    gone = {table: damaged[table] for table in tables if table in damaged}
+    if gone:
+        verdicts.add("incomplete")
     worst: tuple[Verdict, ...] = ("incomplete", "unknown", "complete")
     return Completeness(
         verdict=next(verdict for verdict in worst if verdict in verdicts),
         through=iso(min(report.through_us for report in reports)),
-        missing=sum(report.totals.missing for report in reports),
+        missing=max(sum(report.totals.missing for report in reports), sum(gone.values())),
         lost=sum(report.totals.lost for report in reports),
         quarantined=sum(report.totals.quarantined for report in reports),
-        holding_back=[reason for report in reports for reason in report.reasons],
+        holding_back=[
+            *(
+                f"{table}: {count} records are made again, a data file was damaged"
+                for table, count in gone.items()
+            ),
+            *(reason for report in reports for reason in report.reasons),
+        ],
     )

@@ -17,7 +17,7 @@ from gapless.gateway.tokens import Token
 from gapless.lake.catalog import Catalog
 from gapless.model.errors import Unavailable
 from gapless.model.stream import check_name
-from gapless.model.tables import QUARANTINE, TableSchema, known_tables, table_schema
+from gapless.model.tables import QUARANTINE, known_tables, table_schema
 from gapless.platform.auditor_reader import Books, BooksReader
 from gapless.platform.completeness import Completeness, completeness
 from gapless.query.pool import QueryPool
@@ -69,7 +69,7 @@ class Queries:
         token = self._gateway.access.require(request, "read", asked.tenant)
         check_name("tenant", asked.tenant)
         books = await asyncio.to_thread(self._read_books)
-        tables = await asyncio.to_thread(self._tables, token, asked)
+        tables, damaged = await asyncio.to_thread(self._tables, token, asked)
         query = QueryRequest(
             text=asked.text,
             language=asked.language,
@@ -79,7 +79,7 @@ class Queries:
             to_us=asked.to_us,
         )
         result = await _unless_gone(request, self._pool.run(query))
-        return json_response(await asyncio.to_thread(self._answer, asked, books, result))
+        return json_response(await asyncio.to_thread(self._answer, asked, books, damaged, result))
 
     def _read_books(self) -> Books | None:
         try:
@@ -87,32 +87,38 @@ class Queries:
         except Unavailable:
             return None
 
-    def _answer(self, asked: QueryBody, books: Books | None, result: QueryResult) -> QueryAnswer:
+    def _answer(
+        self, asked: QueryBody, books: Books | None, damaged: dict[str, int], result: QueryResult
+    ) -> QueryAnswer:
         return QueryAnswer(
             columns=result.columns,
             rows=result.rows_json,
             truncated=result.truncated,
             elapsed_us=result.elapsed_us,
             scanned_files=result.scanned_files,
-            completeness=completeness(books, asked.tenant, result.tables, asked.from_us, clock.now_us()),
+            completeness=completeness(
+                books, asked.tenant, result.tables, asked.from_us, clock.now_us(), damaged=damaged
+            ),
         )
 
-    def _tables(self, token: Token, asked: QueryBody) -> tuple[TableFiles, ...]:
-        """Every table that the token may read, with the tenant's files; those without rows are empty."""
+    def _tables(self, token: Token, asked: QueryBody) -> tuple[tuple[TableFiles, ...], dict[str, int]]:
+        """Every table that the token may read, with the tenant's files; those without rows are empty. And the
+        tables that are without some of their records until these are made again, with how many."""
         written = set(self._catalog.tables(asked.tenant))
         schemas = {**known_tables(), QUARANTINE.name: QUARANTINE}
         schemas |= {name: table_schema(name) for name in written - schemas.keys()}
-        return tuple(
-            self._files(asked, schema, name in written)
-            for name, schema in schemas.items()
-            if token.allows_table(name)
-        )
-
-    def _files(self, asked: QueryBody, schema: TableSchema, written: bool) -> TableFiles:
-        if not written:
-            return TableFiles(schema)
-        files = self._catalog.files(asked.tenant, schema.name, asked.from_us, asked.to_us)
-        return TableFiles(schema, tuple(file.path for file in files))
+        tables, damaged = [], {}
+        for name, schema in schemas.items():
+            if not token.allows_table(name):
+                continue
+            paths: tuple[str, ...] = ()
+            if name in written:
+                content = self._catalog.content(asked.tenant, name, asked.from_us, asked.to_us)
+                paths = tuple(file.path for file in content.files)
+                if content.damaged_records:
+                    damaged[name] = content.damaged_records
+            tables.append(TableFiles(schema, paths))
+        return tuple(tables), damaged
 
 
 async def _unless_gone(request: Request, answer: Any) -> QueryResult:

@@ -171,6 +171,10 @@ class Records:
                 return Rest("filtered", "a rule keeps it out of the tables; the journal has it")
             case None:
                 return Rest("pending", "the journal has it, and the lake has not taken it in yet")
+            case "withdrawn":
+                return Rest("pending", "the data file that had its row was damaged: it is made again")
+            case "lost":
+                return Rest("lost", "the data file that had its row was damaged, and the journal lost it too")
             case "expired":
                 return Rest("expired", "its retention is over; the journal still has it")
             case account:

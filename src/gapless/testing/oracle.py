@@ -17,7 +17,7 @@ import msgspec
 import zstandard
 
 from gapless.agent.frames import Batch, SpoolKind
-from gapless.lake.changes import EpochKey
+from gapless.lake.facts import EpochKey
 from gapless.log.frame import HEAD_BYTES, decode_head
 from gapless.model.batch import BatchHeader
 from gapless.model.claim import ClaimSet
@@ -47,6 +47,7 @@ _NEEDS: dict[FindingKind, tuple[str, ...]] = {
     "refused_batches": ("rolled back",),
     "books_unbalanced": (),
     "lake_damaged": (),
+    "file_damaged": (),
     "journal_damaged": (),
     "batch_quarantined": (),
 }

@@ -12,14 +12,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from gapless.gateway.admission import EpochKey, Row
 from gapless.gateway.chains import ChainKey
 from gapless.gateway.fold import ChainRow, Changes, fold
-from gapless.lake.catalog import Account, NoticeRow, Posting, Window
-from gapless.lake.changes import EpochKey as LakeKey
 from gapless.lake.changes import NewFile, NewPosting, StepCommit
 from gapless.lake.commits import Fenced
+from gapless.lake.facts import Account, NoticeRow, Posting, Window
+from gapless.lake.facts import EpochKey as LakeKey
 from gapless.lake.intake import Batch, Undecodable, unpack
 from gapless.lake.limits import StepLimits
 from gapless.lake.writer import LakeWriter
@@ -196,7 +197,8 @@ class MemoryLakeWriter(LakeWriter):
             at = end
         count = len(lines)
         tenant, table = stream.tenant, stream.table
-        commit.files.append(NewFile(tenant, table, "mixed", "memory", count, count, 1, 0, 0, 0))
+        holds = {(batch.stream, batch.header.epoch): np.array([(first, first + count)])}
+        commit.files.append(NewFile(tenant, table, "mixed", "memory", count, count, 1, 0, 0, 0, "", holds))
 
 
 class MemoryLedgerStore:
