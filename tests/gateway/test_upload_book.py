@@ -18,7 +18,7 @@ from gapless.gateway.uploads.payloads import Payload
 from gapless.gateway.uploads.witness import Witness
 from gapless.log.disk import OsDisk
 from gapless.log.segments import LogReader, LogWriter, Message
-from gapless.model.batch import BatchHeader
+from gapless.model.batch import BatchHeader, Upload
 from gapless.model.claim import ClaimSet, StreamClaim
 from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, RuleEntry
 from gapless.model.rule import Rule, RuleStream
@@ -40,18 +40,19 @@ KEYS = [RULE.key(stream) for stream in RULE.streams]
 KEY = bytes(range(32))
 
 
-def new_book(requests_max: int = 100) -> UploadBook:
+def new_book(uploads_max: int = 100) -> UploadBook:
     numbers = count(1)
     return UploadBook(
         Remembered(rules={RULE.id: RULE}),
         window_us=WINDOW_US,
-        requests_max=requests_max,
+        uploads_max=uploads_max,
         mint=lambda: f"{next(numbers):032x}",
     )
 
 
-def arrival(request: str, records: int = 1, stream: StreamKey = KEYS[0]) -> Arrival:
-    return Arrival(stream, RULE.id, request, Payload(b"x", "0" * 64, records, 9 * records), 0)
+def arrival(content: str, records: int = 1, stream: StreamKey = KEYS[0], request: str = "") -> Arrival:
+    upload = Upload(RULE.id, content, request)
+    return Arrival(stream, upload, Payload(b"x", "0" * 64, records, 9 * records), 0)
 
 
 class Step(NamedTuple):
@@ -78,8 +79,9 @@ steps = st.lists(
 class World:
     """A journal, the index that follows it, and the book of the gateway that runs at the moment."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, window_us: int = WINDOW_US) -> None:
         self.directory = directory
+        self.window_us = window_us
         self.log = LogWriter(OsDisk(), f"{directory}/journal", segment_bytes_max=1 << 20)
         self.batches: list[BatchHeader] = []
         self.epochs = count(1)
@@ -90,14 +92,14 @@ class World:
         index = BatchIndex(
             f"{self.directory}/index.sqlite",
             LogReader(OsDisk(), f"{self.directory}/journal"),
-            requests_window_us=WINDOW_US,
+            uploads_window_us=self.window_us,
         )
         while index.step():
             pass
         self.book = UploadBook(
-            index.uploads(requests_max=100),
-            window_us=WINDOW_US,
-            requests_max=100,
+            index.uploads(uploads_max=100),
+            window_us=self.window_us,
+            uploads_max=100,
             mint=lambda: f"{next(self.epochs):032x}",
         )
         signer = Signer(KEY)
@@ -141,28 +143,57 @@ def test_seqs_are_dense_and_each_request_is_journaled_once_whatever_fails(script
             if step.claimed:
                 for claim in world.claim(now_us):
                     assert claim.next == sum(b.count for b in world.batches if b.stream == claim.stream)
-        requests = [batch.upload.request for batch in world.batches if batch.upload]
-        assert len(requests) == len(set(requests))
+        contents = [batch.upload.content for batch in world.batches if batch.upload]
+        assert len(contents) == len(set(contents))
         for key in KEYS:
             mine = [batch for batch in world.batches if batch.stream == key]
             assert [b.first for b in mine] == [0, *(b.next for b in mine)][: len(mine)]
             assert len({b.epoch for b in mine}) <= 1
 
 
-def test_a_request_is_known_for_the_window_and_no_longer() -> None:
+def upload(content: str, request: str = "") -> Upload:
+    return Upload(RULE.id, content, request)
+
+
+def test_an_upload_is_known_for_the_window_and_no_longer() -> None:
     book = new_book()
     headers = book.plan([arrival("r")], 10)
     book.journaled(headers, 10)
-    assert book.seen("r", 10 + WINDOW_US) and not book.seen("r", 11 + WINDOW_US)
+    assert book.seen(upload("r"), 10 + WINDOW_US) and not book.seen(upload("r"), 11 + WINDOW_US)
     again = book.plan([arrival("r")], 11 + WINDOW_US)
     assert again[0] is not None and (again[0].first, again[0].next) == (1, 2)
 
 
-def test_only_so_many_requests_are_remembered() -> None:
-    book = new_book(requests_max=2)
+def test_the_same_content_is_a_retry_with_the_same_id_or_without_one_or_if_nobody_was_told() -> None:
+    book = new_book()
+    book.journaled(book.plan([arrival("r", request="a")], 1), 1)
+    assert [book.seen(upload("r", request), 2) for request in ("a", "", "b")] == [True, True, False]
+    book.untold(upload("r", "b"))  # which is another
+    assert not book.seen(upload("r", "b"), 2)
+    book.untold(upload("r", "a"))
+    assert book.seen(upload("r", "b"), 2)
+    at_once = book.plan([arrival("s", request=request) for request in ("a", "a", "", "b")], 3)
+    assert [header is None for header in at_once] == [False, True, True, False]
+
+
+def test_after_a_restart_it_is_not_known_who_was_told_last() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        world = World(directory, window_us=60_000_000)
+        for content, at_us in (("old", 1), ("new", 10_000_002)):
+            headers = world.book.plan([arrival(content, request="a")], at_us)
+            world.append(Kind.BATCH, *(BatchEntry(header, at_us) for header in headers if header))
+        world.claim(11_000_000)
+        world.restart()
+        assert not world.book.seen(upload("old", "b"), 12_000_000)
+        assert world.book.seen(upload("old", "a"), 12_000_000)
+        assert world.book.seen(upload("new", "b"), 12_000_000)
+
+
+def test_only_so_many_uploads_are_remembered() -> None:
+    book = new_book(uploads_max=2)
     for number in range(4):
         book.journaled(book.plan([arrival(str(number))], number), number)
-    assert [book.seen(str(number), 4) for number in range(4)] == [False, False, True, True]
+    assert [book.seen(upload(str(number)), 4) for number in range(4)] == [False, False, True, True]
 
 
 def test_a_stream_whose_rule_went_while_the_gateway_was_down_is_closed_once() -> None:
@@ -213,13 +244,13 @@ def test_statements_are_a_chain_and_one_that_was_not_journaled_was_never_made() 
     assert read[1].prev == "" and read[2].prev != ""
 
 
-def test_the_fold_forgets_requests_that_are_older_than_the_window() -> None:
+def test_the_fold_forgets_uploads_that_are_older_than_the_window() -> None:
     with tempfile.TemporaryDirectory() as directory:
         world = World(directory)
         world.send(Step([(1, 0)], True, False, False), 1)
         world.send(Step([(2, 0)], True, False, False), 2 + WINDOW_US)
         world.restart()
-        assert not world.book.seen("1/0", 1) and world.book.seen("2/0", 2 + WINDOW_US)
+        assert not world.book.seen(upload("1/0"), 1) and world.book.seen(upload("2/0"), 2 + WINDOW_US)
 
 
 def test_an_agents_entries_change_nothing_here() -> None:

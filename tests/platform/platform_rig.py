@@ -146,14 +146,17 @@ class Up:
 
 
 @contextmanager
-def up(data: Path, port: int = 0, options: Sequence[str] = ()) -> Iterator[Up]:
-    """The platform over ``data``, on ``port`` or a free one; killed at the end if it still runs."""
+def up(
+    data: Path, port: int = 0, options: Sequence[str] = (), more: Mapping[str, str] | None = None
+) -> Iterator[Up]:
+    """The platform over ``data``, on ``port`` or a free one, with ``more`` in its environment; killed at the
+    end if it still runs."""
     words = data.with_suffix(".stderr").open("ab")
     process = subprocess.Popen(
         [*COMMAND, "up", "--listen", f"127.0.0.1:{port}", *options],
         stdout=subprocess.PIPE,
         stderr=words,
-        env=environment(data),
+        env=environment(data) | dict(more or {}),
     )
     try:
         assert process.stdout is not None

@@ -87,7 +87,7 @@ class Changes:
         known = self.chains.get(key)
         if known is None or numbered.n > known.n:
             self.chains[key] = ChainRow(numbered.n, statement_digest(entry.signed.statement), position)
-        self.uploads.claims(numbered.agent, entry.signed.statement, position)
+        self.uploads.claims(numbered.agent, entry.signed.statement, entry.received_us, position)
 
     def _add_finding(self, finding: Finding) -> None:
         if finding.kind in FENCING and finding.stream and finding.epoch:

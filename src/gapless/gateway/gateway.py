@@ -88,7 +88,7 @@ class Gateway:
         self._index = BatchIndex(
             f"{directory}/index.sqlite",
             journal.reader(),
-            requests_window_us=int(bounds.retry_window_s * 1e6),
+            uploads_window_us=int(bounds.retry_window_s * 1e6),
         )
         self._fences = Fences()
         for key in self._index.fences():

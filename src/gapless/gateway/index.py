@@ -55,12 +55,12 @@ class BatchIndex:
 
     It is *complete* once it has reached the end that the journal had when the file was opened or rebuilt;
     until then ``ranges``, ``lookup`` and ``find`` raise Busy, because a batch that is not found could be
-    one not yet folded. Requests of uploads are kept for ``requests_window_us``.
+    one not yet folded. Uploads are kept for ``uploads_window_us``.
     """
 
-    def __init__(self, path: str, reader: EntryReader, *, requests_window_us: int = 0) -> None:
+    def __init__(self, path: str, reader: EntryReader, *, uploads_window_us: int = 0) -> None:
         self._path = path
-        self._requests_window_us = requests_window_us
+        self._uploads_window_us = uploads_window_us
         self._reader = reader
         self._damaged = False
         self._generation = 0
@@ -144,10 +144,10 @@ class BatchIndex:
         with self._reading(complete=False) as connection:
             return [(stream, epoch) for stream, epoch in connection.execute(query)]
 
-    def uploads(self, *, requests_max: int) -> Remembered:
-        """Rules, the gateway's own streams, and the newest ``requests_max`` requests."""
+    def uploads(self, *, uploads_max: int) -> Remembered:
+        """Rules, the gateway's own streams, and the newest ``uploads_max`` uploads."""
         with self._reading() as connection:
-            return memory.remembered(connection, requests_max=requests_max)
+            return memory.remembered(connection, uploads_max=uploads_max)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -234,7 +234,7 @@ class BatchIndex:
         for (stream, epoch), finding in changes.fences.items():
             values = {"stream": stream, "epoch": epoch, "finding": finding.id}
             connection.execute(upsert(schema.fences).on_conflict_do_nothing(), values)
-        memory.keep(connection, changes.uploads, window_us=self._requests_window_us)
+        memory.keep(connection, changes.uploads, window_us=self._uploads_window_us)
 
 
 def _engine(path: str) -> Engine:
@@ -260,7 +260,9 @@ def _prepare(engine: Engine) -> int | None:
         schema.metadata.create_all(connection)
         found = connection.execute(select(schema.meta.c.format, schema.meta.c.cursor)).first()
         if found is None:
-            connection.execute(insert(schema.meta).values(format=schema.FORMAT, cursor=0, damaged_at=-1))
+            connection.execute(
+                insert(schema.meta).values(format=schema.FORMAT, cursor=0, damaged_at=-1, alive_us=0)
+            )
             return 0
         return found.cursor if found.format == schema.FORMAT else None
 

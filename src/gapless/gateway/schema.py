@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Integer, MetaData, String, Table
 
-FORMAT = 2
+FORMAT = 3
 
 metadata = MetaData()
 
-#: One row: the format, the journal position before which everything is in these tables, and where the last
-#: entry before it stands that cannot be read (-1: there is none).
+#: One row: the format, the journal position before which everything is in these tables, where the last entry
+#: before it stands that cannot be read (-1: there is none), and when the gateway last wrote of itself.
 meta = Table(
     "meta",
     metadata,
     Column("format", Integer, nullable=False),
     Column("cursor", Integer, nullable=False),
     Column("damaged_at", Integer, nullable=False),
+    Column("alive_us", Integer, nullable=False),
 )
 
 #: Every batch of the journal; of two with the same identity, the first.
@@ -84,11 +85,12 @@ counters = Table(
     sqlite_with_rowid=False,
 )
 
-#: The uploads of the last while, by the digest of the request.
-requests = Table(
-    "requests",
+#: The uploads of the last while, by the digest of their content.
+uploads = Table(
+    "uploads",
     metadata,
-    Column("request", String, primary_key=True),
+    Column("content", String, primary_key=True),
     Column("journaled_us", Integer, nullable=False, index=True),
+    Column("request", String, nullable=False),
     sqlite_with_rowid=False,
 )

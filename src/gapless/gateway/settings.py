@@ -39,10 +39,10 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     claim_items_max: int = 100_000
     #: A body of an upload (a JSON array for a data collection rule), and what it may expand to; then 413.
     upload_bytes_max: int = 4 << 20
-    #: For how long the same upload, sent again, is known and not stored twice.
+    #: For how long an upload that is sent again is known, and not stored twice.
     retry_window_s: float = 900.0
     #: Of so many uploads at most; older ones are forgotten before the window is over.
-    requests_remembered_max: int = 200_000
+    uploads_remembered_max: int = 200_000
     #: Data collection rules at once; more are refused.
     rules_max: int = 1000
     #: How often the gateway claims what is in the streams of the rules.

@@ -48,11 +48,13 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Upload(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where the gateway has a batch of its own from: one request, by its digest (SHA-256, hex), for a data
-    collection rule."""
+    """Where the gateway has a batch of its own from: one request for a data collection rule. ``content`` is
+    the digest (SHA-256, hex) of what was to be stored, ``request`` the id that the client gave the request
+    (empty: none)."""
 
-    request: str
     rule: str
+    content: str
+    request: str = ""
 
 
 class BatchHeader(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -30,38 +30,54 @@ class Counter(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Arrival(NamedTuple):
-    """An upload that may enter. ``request`` is the digest that the same request has when it comes again."""
+    """An upload that may enter."""
 
     stream: StreamKey
-    rule: str
-    request: str
+    upload: Upload
     payload: Payload
     received_us: int
 
 
+class Known(NamedTuple):
+    """An upload that the journal has, the id of its request, and whether its client was perhaps not told."""
+
+    at_us: int
+    request: str
+    untold: bool = False
+
+    def repeated_by(self, upload: Upload) -> bool:
+        """Whether an upload of the same content is this one once more."""
+        return self.untold or self.request in (upload.request, "") or not upload.request
+
+
 class Remembered(NamedTuple):
     """What the journal says at a start. ``doubtful`` are the streams whose newest seqs it may not show, as it
-    is damaged behind the last word on them; ``requests`` are recent ones, oldest first, with their times."""
+    is damaged behind the last word on them; ``uploads`` are recent ones by their content, oldest first."""
 
     rules: Mapping[str, Rule] = {}
     counters: Mapping[StreamKey, Counter] = {}
     doubtful: frozenset[StreamKey] = frozenset()
-    requests: Sequence[tuple[str, int]] = ()
+    uploads: Sequence[tuple[str, Known]] = ()
 
 
 class UploadBook:
-    """The rules, the counters of their streams, and the requests of the last ``window_us``, at most
-    ``requests_max`` of them. ``mint`` gives new epochs."""
+    """The rules, the counters of their streams, and the uploads of the last ``window_us``, at most
+    ``uploads_max`` of them. ``mint`` gives new epochs.
+
+    What tells a retry from another upload of the same content: it has the same request id, or comes after
+    one whose client was not told that it is stored. Where there is no request id, nobody can tell, and the
+    same content is taken for a retry.
+    """
 
     def __init__(
-        self, remembered: Remembered, *, window_us: int, requests_max: int, mint: Callable[[], str]
+        self, remembered: Remembered, *, window_us: int, uploads_max: int, mint: Callable[[], str]
     ) -> None:
         self._window_us = window_us
-        self._requests_max = requests_max
+        self._uploads_max = uploads_max
         self._mint = mint
         self.rules = dict(remembered.rules)
         self._counters = dict(remembered.counters)
-        self._requests = OrderedDict(remembered.requests)
+        self._uploads = OrderedDict(remembered.uploads)
         for stream in remembered.doubtful:
             # Its end is not known, so nothing closes the epoch: the ledger says so (I7).
             last = self._counters[stream].opened.epoch
@@ -76,22 +92,30 @@ class UploadBook:
         counter = self._counters.get(stream)
         return counter is not None and not counter.closed
 
-    def seen(self, request: str, now_us: int) -> bool:
-        """Whether the journal has the records of this very request, as far as is remembered."""
-        at_us = self._requests.get(request)
-        return at_us is not None and now_us - at_us <= self._window_us
+    def seen(self, upload: Upload, now_us: int) -> bool:
+        """Whether the journal has this very upload, as far as is remembered."""
+        known = self._uploads.get(upload.content)
+        return known is not None and now_us - known.at_us <= self._window_us and known.repeated_by(upload)
+
+    def untold(self, upload: Upload) -> None:
+        """The client of an upload was gone before it was told that it is stored."""
+        known = self._uploads.get(upload.content)
+        if known is not None and known.request == upload.request:
+            self._uploads[upload.content] = known._replace(untold=True)
 
     def plan(self, arrivals: Iterable[Arrival], now_us: int) -> list[BatchHeader | None]:
         """The batches that ``arrivals`` become, one after the other; None for one that was seen before, also
         among these. Their streams must all count. Changes nothing."""
         headers: list[BatchHeader | None] = []
         nexts: dict[StreamKey, int] = {}
-        requests: set[str] = set()
+        planned: dict[str, Known] = {}
         for arrival in arrivals:
-            if arrival.request in requests or self.seen(arrival.request, now_us):
+            upload = arrival.upload
+            before = planned.get(upload.content)
+            if (before is not None and before.repeated_by(upload)) or self.seen(upload, now_us):
                 headers.append(None)
                 continue
-            requests.add(arrival.request)
+            planned[upload.content] = Known(now_us, upload.request)
             counter = self._counters[arrival.stream]
             first = nexts.get(arrival.stream, counter.next)
             nexts[arrival.stream] = first + arrival.payload.records
@@ -105,10 +129,10 @@ class UploadBook:
                 continue
             counter = self._counters[header.stream]
             self._counters[header.stream] = msgspec.structs.replace(counter, next=header.next)
-            self._requests[header.upload.request] = now_us
-            self._requests.move_to_end(header.upload.request)
-        while self._requests and self._forgets(next(iter(self._requests.values())), now_us):
-            self._requests.popitem(last=False)
+            self._uploads[header.upload.content] = Known(now_us, header.upload.request)
+            self._uploads.move_to_end(header.upload.content)
+        while self._uploads and self._forgets(next(iter(self._uploads.values())), now_us):
+            self._uploads.popitem(last=False)
 
     def add(self, rule: Rule) -> None:
         """A rule is durable: its streams count from here on."""
@@ -147,8 +171,8 @@ class UploadBook:
         for stream in list(streams):
             self._counters[stream] = msgspec.structs.replace(self._counters[stream], closed=True)
 
-    def _forgets(self, at_us: int, now_us: int) -> bool:
-        return now_us - at_us > self._window_us or len(self._requests) > self._requests_max
+    def _forgets(self, oldest: Known, now_us: int) -> bool:
+        return now_us - oldest.at_us > self._window_us or len(self._uploads) > self._uploads_max
 
 
 def _header(arrival: Arrival, opened: EpochOpen, first: int, now_us: int) -> BatchHeader:
@@ -162,5 +186,5 @@ def _header(arrival: Arrival, opened: EpochOpen, first: int, now_us: int) -> Bat
         raw_bytes=payload.raw_bytes,
         read_from_us=arrival.received_us,
         read_to_us=now_us,
-        upload=Upload(arrival.request, arrival.rule),
+        upload=arrival.upload,
     )

@@ -1,43 +1,50 @@
 """What the index keeps of the gateway's own streams: a fold of the journal, like the rest of it.
 
-Rules, where each stream stands, and the digests of recent requests: so a gateway that starts knows a request
-that comes again, and goes on counting where the journal proves it stood.
+Rules, where each stream stands, and recent uploads: so a gateway that starts knows an upload that comes
+again, and goes on counting where the journal proves it stood.
 """
 
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, bindparam, delete, select
 
 from gapless.gateway import schema
-from gapless.gateway.uploads.book import Counter, Remembered
+from gapless.gateway.uploads.book import Counter, Known, Remembered
 from gapless.model.batch import BatchHeader
 from gapless.model.claim import ClaimSet
 from gapless.model.entry import RuleEntry
 from gapless.model.rule import Rule
-from gapless.model.stream import GATEWAY_AGENT
+from gapless.model.stream import GATEWAY_AGENT, StreamKey
+
+#: A client is told at once what is durable: for an upload so long before the gateway's last sign of life that
+#: is certain.
+_TOLD_WITHIN_US = 10_000_000
 
 
 class UploadChanges:
-    """What a run of entries changes. ``damaged_at`` is the last of them that cannot be read, -1 without."""
+    """What a run of entries changes. ``damaged_at`` is the last of them that cannot be read, -1 without;
+    ``alive_us`` when the gateway last gave a sign of life."""
 
     def __init__(self) -> None:
         self.rules: dict[str, Rule | None] = {}
         self.counters: dict[str, tuple[Counter, int]] = {}
-        self.requests: dict[str, int] = {}
+        self.uploads: dict[str, Known] = {}
         self.damaged_at = -1
+        self.alive_us = 0
 
     def batch(self, header: BatchHeader, journaled_us: int, position: int) -> None:
         """A batch; it counts if it is the gateway's own."""
         if header.upload is not None:
             counter = Counter(header.stream, header.opened, header.next)
             self.counters[header.stream.id] = counter, position
-            self.requests[header.upload.request] = journaled_us
+            self.uploads[header.upload.content] = Known(journaled_us, header.upload.request)
+            self.alive_us = max(self.alive_us, journaled_us)
 
-    def claims(self, agent: str, statement: str, position: int) -> None:
+    def claims(self, agent: str, statement: str, received_us: int, position: int) -> None:
         """A set of claims; it counts if it is the gateway's own."""
         if agent == GATEWAY_AGENT:
+            self.alive_us = max(self.alive_us, received_us)
             for claim in msgspec.json.decode(statement, type=ClaimSet).streams:
                 counter = Counter(claim.stream, claim.opened, claim.next, claim.closed)
                 self.counters[claim.stream.id] = counter, position
@@ -48,7 +55,7 @@ class UploadChanges:
 
 
 def keep(connection: Connection, changes: UploadChanges, *, window_us: int) -> None:
-    """Put ``changes`` into the index, in the caller's transaction; requests older than the window go."""
+    """Put ``changes`` into the index, in the caller's transaction; uploads older than the window go."""
     for id_, rule in changes.rules.items():
         connection.execute(delete(schema.rules).where(schema.rules.c.id == id_))
         if rule is not None:
@@ -61,45 +68,52 @@ def keep(connection: Connection, changes: UploadChanges, *, window_us: int) -> N
             connection.execute(
                 schema.counters.insert(), {"stream": id_, "counter": text, "position": position}
             )
-    if changes.requests:
-        rows = [{"request": each, "journaled_us": at_us} for each, at_us in changes.requests.items()]
-        statement = upsert(schema.requests)
+    if changes.uploads:
+        columns = schema.uploads.c
+        rows = [
+            {"content": content, "journaled_us": known.at_us, "request": known.request}
+            for content, known in changes.uploads.items()
+        ]
         connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["request"], set_={"journaled_us": statement.excluded.journaled_us}
-            ),
-            rows,
+            delete(schema.uploads).where(columns.content == bindparam("old")),
+            [{"old": content} for content in changes.uploads],
         )
-        oldest_us = max(changes.requests.values()) - window_us
-        connection.execute(delete(schema.requests).where(schema.requests.c.journaled_us < oldest_us))
-    if changes.damaged_at >= 0:
-        connection.execute(schema.meta.update().values(damaged_at=changes.damaged_at))
+        connection.execute(schema.uploads.insert(), rows)
+        oldest_us = max(known.at_us for known in changes.uploads.values()) - window_us
+        connection.execute(delete(schema.uploads).where(columns.journaled_us < oldest_us))
+    news = {"damaged_at": changes.damaged_at, "alive_us": changes.alive_us}
+    for name, value in news.items():
+        column = schema.meta.c[name]
+        connection.execute(schema.meta.update().where(column < value).values({name: value}))
 
 
-def remembered(connection: Connection, *, requests_max: int) -> Remembered:
-    """What the index knows; of the requests the newest ``requests_max``."""
+def remembered(connection: Connection, *, uploads_max: int) -> Remembered:
+    """What the index knows; of the uploads the newest ``uploads_max``."""
+    damaged_at, alive_us = connection.execute(select(schema.meta.c.damaged_at, schema.meta.c.alive_us)).one()
     rules = [
         msgspec.json.decode(text, type=Rule)
         for text in connection.scalars(select(schema.rules.c.rule).order_by(schema.rules.c.number))
     ]
-    counters: dict[str, Counter] = {}
+    counters: dict[StreamKey, Counter] = {}
     doubtful = []
-    damaged_at = connection.scalar(select(func.max(schema.meta.c.damaged_at)))
     for text, position in connection.execute(select(schema.counters.c.counter, schema.counters.c.position)):
         counter = msgspec.json.decode(text, type=Counter)
-        counters[counter.stream.id] = counter
+        counters[counter.stream] = counter
         if position < damaged_at:
             doubtful.append(counter.stream)
-    columns = schema.requests.c
+    columns = schema.uploads.c
     newest = (
-        select(columns.request, columns.journaled_us)
+        select(columns.content, columns.journaled_us, columns.request)
         .order_by(columns.journaled_us.desc())
-        .limit(requests_max)
+        .limit(uploads_max)
     )
-    requests = [(request, at_us) for request, at_us in connection.execute(newest)]
+    uploads = [
+        (content, Known(at_us, request, untold=at_us >= alive_us - _TOLD_WITHIN_US))
+        for content, at_us, request in connection.execute(newest)
+    ]
     return Remembered(
         rules={rule.id: rule for rule in rules},
-        counters={counter.stream: counter for counter in counters.values()},
+        counters=counters,
         doubtful=frozenset(doubtful),
-        requests=requests[::-1],
+        uploads=uploads[::-1],
     )

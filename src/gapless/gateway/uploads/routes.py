@@ -22,7 +22,7 @@ from gapless.gateway.uploads.payloads import too_long
 from gapless.gateway.uploads.rules import RuleRequest, Rules
 from gapless.model.rule import Rule, RuleStream
 
-#: What Azure's clients send with a request and with each retry of it, and with no other.
+#: What Azure's clients send with a request and with each of their own retries of it, and with no other.
 _CLIENT_REQUEST = "x-ms-client-request-id"
 
 #: Our codes as that API has them; those of its own stand as they are.
@@ -72,15 +72,13 @@ class _Handlers:
                 body = await read_body(
                     request, bytes_max=bounds.upload_bytes_max, timeout_s=bounds.body_timeout_s
                 )
-                await self._uploads.accept(
-                    rule,
-                    stream,
-                    body,
-                    encoding=encoding,
-                    client_request=request.headers.get(_CLIENT_REQUEST, ""),
+                upload = await self._uploads.accept(
+                    rule, stream, body, encoding=encoding, request=request.headers.get(_CLIENT_REQUEST, "")
                 )
         except Problem as error:
             raise too_long(bounds.upload_bytes_max) if error.code == "too_large" else error from error
+        if await request.is_disconnected():
+            self._uploads.untold(upload)
         return Response(status_code=204)
 
     async def create(self, request: Request) -> Response:
@@ -147,8 +145,9 @@ def upload_endpoint(gateway: Gateway) -> Endpoint:
         _Handlers(gateway).upload,
         "Upload records, as Azure Monitor's clients do",
         "The body is a JSON array of objects, with Content-Encoding gzip or none; any api-version. The whole "
-        "array is stored or nothing of it. The same request again (rule, stream, content, and the header "
-        f"{_CLIENT_REQUEST} if it is sent) is answered with 204 and not stored twice.",
+        "array is stored or nothing of it. The same content once more is answered with 204 and not stored "
+        f"twice, if it comes with the same {_CLIENT_REQUEST}, or without one, or if its client was perhaps "
+        "never told.",
         scope="ingest",
         body=JSON,
         answer_text="the records are durable",

@@ -20,6 +20,7 @@ from uuid import uuid4
 import msgspec
 import structlog
 
+from gapless.failpoint import reached
 from gapless.gateway.index import BatchIndex
 from gapless.gateway.metrics import GatewayMetrics
 from gapless.gateway.ports import Journal
@@ -31,7 +32,7 @@ from gapless.gateway.uploads.witness import Witness
 from gapless.gateway.worker import Worker
 from gapless.log.disk import Buffer
 from gapless.log.segments import Message
-from gapless.model.batch import BatchHeader
+from gapless.model.batch import BatchHeader, Upload
 from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, RuleEntry
 from gapless.model.errors import Busy, GaplessError, Refused, Unavailable
 from gapless.model.rule import Rule, RuleStream
@@ -41,6 +42,9 @@ from gapless.model.stream import GATEWAY_AGENT
 _log = structlog.get_logger("gapless.gateway")
 
 _RETRY_S = 1.0
+
+#: Of the id that a client gives its request (Azure's clients send a UUID).
+REQUEST_CHARACTERS_MAX = 64
 
 _Change = RuleEntry | Arrival
 
@@ -112,15 +116,19 @@ class Uploads:
         return self._ready().rules.get(id_)
 
     async def accept(
-        self, rule: Rule, stream: RuleStream, body: Buffer, *, encoding: str, client_request: str
-    ) -> None:
-        """Take the records of a request's body; durable on return, also if the caller is cancelled.
+        self, rule: Rule, stream: RuleStream, body: Buffer, *, encoding: str, request: str
+    ) -> Upload:
+        """Take the records of a body; durable on return, also if the caller is cancelled. ``request`` is the
+        id that the client gave the request.
 
-        A request is known again by rule, stream, content and the id that its client gave it. Raises Problem
-        for a body that cannot be, Refused when the rule was deleted meanwhile, and Busy or Unavailable when
-        the journal did not take it.
+        Raises Problem for a body that cannot be, Refused when the rule was deleted meanwhile, and Busy or
+        Unavailable when the journal did not take it.
         """
-        await self._worker.finish(self._accept(rule, stream, body, encoding, client_request))
+        return await self._worker.finish(self._accept(rule, stream, body, encoding, request))
+
+    def untold(self, upload: Upload) -> None:
+        """The client was gone when ``accept`` returned: it may send the same once more."""
+        self._ready().untold(upload)
 
     async def create(self, wanted: RuleRequest, *, by: str) -> Rule:
         """Put a rule in force; durable on return. Raises Refused for one that cannot be or when there are too
@@ -136,25 +144,29 @@ class Uploads:
         await self._journaled(RuleEntry(self._now_us(), by, rule, deleted=True))
 
     async def _accept(
-        self, rule: Rule, stream: RuleStream, body: Buffer, encoding: str, client_request: str
-    ) -> None:
+        self, rule: Rule, stream: RuleStream, body: Buffer, encoding: str, request: str
+    ) -> Upload:
         received_us = self._now_us()
-        data, request = await self._worker.run(self._identify, rule, stream, body, encoding, client_request)
-        if self._ready().seen(request, received_us):
+        data, content = await self._worker.run(self._unpacked, rule, stream, body, encoding)
+        upload = Upload(rule.id, content, request[:REQUEST_CHARACTERS_MAX])
+        if self._ready().seen(upload, received_us):
             self._metrics.upload("repeated")
-            return
+            return upload
         payload = await self._worker.run(pack, data)
         if payload is not None:
-            arrival = Arrival(rule.key(stream), rule.id, request, payload, received_us)
-            self._metrics.upload("stored" if await self._journaled(arrival) else "repeated")
+            arrival = Arrival(rule.key(stream), upload, payload, received_us)
+            new = await self._journaled(arrival)
+            # A crash here leaves an upload whose client was not told: it is known when it comes again.
+            reached("uploads", "journaled", Unavailable)
+            self._metrics.upload("stored" if new else "repeated")
+        return upload
 
-    def _identify(
-        self, rule: Rule, stream: RuleStream, body: Buffer, encoding: str, client_request: str
-    ) -> tuple[bytes, str]:
+    def _unpacked(self, rule: Rule, stream: RuleStream, body: Buffer, encoding: str) -> tuple[bytes, str]:
+        """What was sent, and its digest: the same bytes for another stream are other content."""
         data = expand(body, encoding, bytes_max=self._settings.upload_bytes_max)
-        identity = hashlib.sha256("\x00".join((rule.id, stream.name, client_request, "")).encode())
-        identity.update(data)
-        return data, identity.hexdigest()
+        digest = hashlib.sha256(f"{rule.id}\x00{stream.name}\x00".encode())
+        digest.update(data)
+        return data, digest.hexdigest()
 
     async def _journaled(self, change: _Change) -> bool:
         """Whether the change was new; it is durable either way."""
@@ -183,7 +195,7 @@ class Uploads:
         while True:
             try:
                 known = await asyncio.to_thread(
-                    self._index.uploads, requests_max=self._settings.requests_remembered_max
+                    self._index.uploads, uploads_max=self._settings.uploads_remembered_max
                 )
                 last = await asyncio.to_thread(
                     self._index.chain, (GATEWAY_AGENT, self._signer.public_key.lower())
@@ -196,7 +208,7 @@ class Uploads:
         self._book = UploadBook(
             known,
             window_us=int(settings.retry_window_s * 1e6),
-            requests_max=settings.requests_remembered_max,
+            uploads_max=settings.uploads_remembered_max,
             mint=lambda: uuid4().hex,
         )
         self.ready.set()

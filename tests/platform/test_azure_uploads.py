@@ -1,0 +1,160 @@
+"""Azure's upload client, unmodified, against a running platform over TLS: what it uploads is stored once."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.monitor.ingestion import LogsIngestionClient, LogsUploadError
+from azure_rig import Platform, azure
+from crash_rig import Points
+from platform_rig import until
+
+STREAM, TABLE = "Custom-App", "App_CL"
+Record = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory: pytest.TempPathFactory) -> Points:
+    return Points(tmp_path_factory.mktemp("points") / "armed")
+
+
+@pytest.fixture(scope="module")
+def platform(points: Points, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with azure(tmp_path_factory.mktemp("up") / "data", points.environment) as platform:
+        yield platform
+
+
+def new_rule(platform: Platform, tenant: str) -> str:
+    arguments = ("--tenant", tenant, "--stream", STREAM, "--column", "n:long", "--column", "text:string")
+    return platform.done("dcr", "create", *arguments).strip()
+
+
+def client(platform: Platform, tenant: str, **more: Any) -> LogsIngestionClient:
+    return LogsIngestionClient(platform.url, platform.credential(tenant, "ingest"), **more)
+
+
+def records(first: int, next_: int, size: int = 700) -> list[Record]:
+    return [{"n": n, "text": f"{n} \u00e4\n" + "x" * size} for n in range(first, next_)]
+
+
+def stored(platform: Platform, tenant: str) -> list[int]:
+    """The numbers of the records that are in the table, each as often as it is there."""
+    text = f"select (Data->>'$.n')::int as n from {TABLE} order by n"
+    answer = platform.ask("POST", "/v1/query", json={"tenant": tenant, "text": text, "language": "sql"})
+    return [n for (n,) in answer["rows"]]
+
+
+def audit(platform: Platform, tenant: str) -> dict[str, Any]:
+    found: dict[str, Any] = platform.ask("GET", "/v1/audit", params={"tenant": tenant})
+    return found
+
+
+def complete(platform: Platform, tenant: str, count: int) -> None:
+    """Until the audit proves ``count`` records, and the table has each once."""
+
+    def proven() -> bool:
+        found = audit(platform, tenant)
+        totals = found["totals"]
+        assert totals["claimed"] <= count and totals["missing"] == totals["lost"] == 0
+        return found["verdict"] == "complete" and totals["claimed"] == totals["stored"] == count
+
+    until(proven, 60)
+    assert stored(platform, tenant) == list(range(count))
+
+
+@pytest.mark.system
+def test_a_list_of_records_is_uploaded_in_chunks_and_proven(platform: Platform) -> None:
+    rule = new_rule(platform, "chunks")
+    with client(platform, "chunks") as azure_client:
+        azure_client.upload(rule, STREAM, records(0, 3000))
+        azure_client.upload(rule, STREAM, io.BytesIO(json.dumps(records(3000, 3010)).encode()))
+        azure_client.upload(rule, STREAM, io.BytesIO(gzip.compress(json.dumps(records(3010, 3020)).encode())))
+        azure_client.upload(rule, STREAM, [])
+    complete(platform, "chunks", 3020)
+    (row,) = audit(platform, "chunks")["streams"]
+    assert (row["table"], row["source"], row["unclosed"]) == (TABLE, f"{rule}:{STREAM}", False)
+
+
+@pytest.mark.system
+def test_what_may_not_be_uploaded_comes_back_to_its_client(platform: Platform) -> None:
+    rule = new_rule(platform, "mine")
+    failed: list[LogsUploadError] = []
+    with client(platform, "mine") as mine, client(platform, "yours") as yours:
+        mine.upload("dcr-" + "0" * 32, STREAM, records(0, 2), on_error=failed.append)
+        yours.upload(rule, STREAM, records(0, 2), on_error=failed.append)
+        mine.upload(rule, "Custom-Other", records(0, 2), on_error=failed.append)
+        assert [error.failed_logs for error in failed] == [records(0, 2)] * 3
+        told = [(each.error.status_code, each.error.error.code) for each in failed]  # type: ignore[attr-defined]
+        assert told == [(403, "OperationFailed"), (403, "OperationFailed"), (400, "InvalidStream")]
+        with pytest.raises(HttpResponseError, match="InvalidPayload"):
+            mine.upload(rule, STREAM, io.BytesIO(b'[{"n": 1}, {"n": 2]'))
+        with pytest.raises(HttpResponseError, match="ContentLengthLimitExceeded"):
+            mine.upload(rule, STREAM, io.BytesIO(json.dumps(records(0, 6000)).encode()))
+    assert audit(platform, "mine")["totals"]["claimed"] == 0
+
+
+@pytest.mark.system
+def test_an_upload_that_the_platform_cannot_take_now_is_retried_by_the_client(
+    platform: Platform, points: Points
+) -> None:
+    rule = new_rule(platform, "retried")
+    points.arm(["uploads:journaled"], "fail")
+    with client(platform, "retried", retry_backoff_factor=0.1) as azure_client:
+        azure_client.upload(rule, STREAM, records(0, 10))
+    assert points.waiting() == []
+    complete(platform, "retried", 10)
+
+
+class Sender(threading.Thread):
+    """Uploads its share of the records; what fails it uploads again, as programs do."""
+
+    def __init__(self, platform: Platform, tenant: str, rule: str, first: int, next_: int) -> None:
+        super().__init__(daemon=True)
+        self._client = client(platform, tenant, retry_total=1, retry_backoff_factor=0.05)
+        self._rule = rule
+        self._waiting: list[list[Record]] = [records(at, at + 10) for at in range(first, next_, 10)]
+
+    def run(self) -> None:
+        while self._waiting:
+            chunk, failed = self._waiting.pop(), list[LogsUploadError]()
+            self._client.upload(self._rule, STREAM, chunk, on_error=failed.append)
+            self._waiting += [list(map(dict, error.failed_logs)) for error in failed]
+
+
+@pytest.mark.system
+def test_a_gateway_killed_in_the_middle_of_uploads_leaves_every_record_stored_once(
+    platform: Platform, points: Points
+) -> None:
+    rule = new_rule(platform, "killed")
+    senders = [Sender(platform, "killed", rule, at, at + 500) for at in range(0, 2000, 500)]
+    for number, name in enumerate(("uploads:journaled", "journal:synced")):
+        points.arm([name], "kill")
+        if number == 0:
+            for sender in senders:
+                sender.start()
+        until(lambda: points.waiting() == [], 60)
+    for sender in senders:
+        sender.join(120)
+        assert not sender.is_alive()
+    complete(platform, "killed", 2000)
+
+
+@pytest.mark.system
+def test_a_rule_that_is_deleted_ends_its_streams_for_good(platform: Platform) -> None:
+    rule = new_rule(platform, "ended")
+    with client(platform, "ended") as azure_client:
+        azure_client.upload(rule, STREAM, records(0, 5))
+        assert rule in platform.done("dcr", "list") and '"Custom-App"' in platform.done("dcr", "show", rule)
+        platform.done("dcr", "delete", rule)
+        with pytest.raises(HttpResponseError, match="OperationFailed"):
+            azure_client.upload(rule, STREAM, records(5, 6))
+    assert rule not in platform.done("dcr", "list")
+    complete(platform, "ended", 5)
+    until(lambda: audit(platform, "ended")["streams"][0]["state"] == "closed")
