@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 BENCH ?= quick
 
-.PHONY: install demo test sim mutants kill-run crash check docs bench fmt clean
+.PHONY: install demo test sim mutants kill-run crash fuzz check docs bench fmt clean
 
 install: $(VENV)/.installed
 
@@ -48,6 +48,11 @@ kill-run: install
 # Every process killed, failing and frozen at every commit point.
 crash: install
 	GAPLESS_CRASH_ALL=1 $(BIN)/python -m pytest tests/platform/test_kill_at_points.py
+
+# Everything that parses bytes, over EXAMPLES drawn anew for each target.
+EXAMPLES ?= 5000
+fuzz: install
+	HYPOTHESIS_PROFILE=explore GAPLESS_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) tests/fuzz
 
 # What it costs, against its goals: about five minutes; BENCH=full takes half an hour.
 bench: install

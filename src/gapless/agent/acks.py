@@ -12,6 +12,7 @@ that was lost and begun anew has other digests at the same positions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from enum import IntEnum
 from typing import Literal
 
@@ -22,6 +23,7 @@ from gapless.log.disk import Disk
 from gapless.log.frame import Frame
 from gapless.log.segments import LogReader, LogWriter, Message
 from gapless.model.claim import Loss
+from gapless.model.errors import UNDECODABLE
 from gapless.model.signing import Signed
 
 #: Small: every process of the agent holds the outcomes that came since the newest segment began.
@@ -108,6 +110,11 @@ class Acks:
         self.last_receipt_us: int | None = None
 
     def apply(self, frame: Frame) -> None:
+        """Take in what a frame says; nothing if it cannot be read."""
+        with suppress(*UNDECODABLE):
+            self._apply(frame)
+
+    def _apply(self, frame: Frame) -> None:
         if frame.kind == AckKind.SNAPSHOT:
             snapshot = msgspec.json.decode(frame.meta, type=AckSnapshot)
             self.outcomes = {outcome.position: outcome for outcome in snapshot.outcomes}

@@ -11,7 +11,7 @@ from gapless.agent.acks import AckReader, Acks
 from gapless.agent.follow import SpoolView
 from gapless.log.disk import Disk, read_small, write_atomically
 from gapless.model.claim import ClaimSet, Restart, StreamClaim, statement_digest
-from gapless.model.errors import Unavailable
+from gapless.model.errors import UNDECODABLE, Unavailable
 from gapless.model.ranges import Range, RangeSet
 from gapless.model.signing import Signed, Signer
 from gapless.model.stream import StreamKey
@@ -113,7 +113,7 @@ def read_chain(disk: Disk, path: str) -> Chain | None:
         raise Unavailable(f"{path} cannot be read ({error.strerror}): retry") from error
     try:
         return None if data is None else msgspec.json.decode(data, type=Chain)
-    except (msgspec.MsgspecError, ValueError):
+    except UNDECODABLE:
         return None
 
 

@@ -124,7 +124,7 @@ def parse_config(text: str) -> AgentConfig:
     """Check the text of a configuration. Raises Misconfigured with every fault at once."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise Misconfigured([f"the configuration is not TOML: {error}"]) from error
     faults = [f"[{name}] is not known: remove it" for name in sorted(data.keys() - _SECTIONS)]
     agent = _section(data.get("agent"), AgentSection, "agent", faults)

@@ -6,6 +6,7 @@ import msgspec
 
 from gapless.agent.layout import fenced_path
 from gapless.log.disk import Disk, read_small
+from gapless.model.errors import UNDECODABLE
 
 
 class FencedEpoch(msgspec.Struct, frozen=True, order=True):
@@ -20,5 +21,5 @@ def read_fenced(disk: Disk, data_dir: str) -> tuple[FencedEpoch, ...]:
     try:
         data = read_small(disk, fenced_path(data_dir))
         return () if data is None else msgspec.json.decode(data, type=tuple[FencedEpoch, ...])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNDECODABLE):
         return ()

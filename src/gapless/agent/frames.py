@@ -13,6 +13,7 @@ from gapless.agent.sources import FileCursor
 from gapless.log.frame import Frame
 from gapless.model.batch import BatchHeader, Part
 from gapless.model.claim import Loss
+from gapless.model.errors import UNDECODABLE
 from gapless.model.stream import EpochOpen, StreamKey
 
 
@@ -114,5 +115,5 @@ def decode(frame: Frame) -> Meta | None:
     decoder = _DECODERS.get(frame.kind, _DECODERS[SpoolKind.BATCH])
     try:
         return decoder.decode(frame.meta)
-    except (msgspec.MsgspecError, ValueError):
+    except UNDECODABLE:
         return None

@@ -7,6 +7,7 @@ import msgspec
 from gapless.agent.layout import restarts_path
 from gapless.log.disk import Disk, read_small, write_atomically
 from gapless.model.claim import Restart
+from gapless.model.errors import UNDECODABLE
 
 #: The newest are kept; the claims name each until the platform has heard of it.
 RESTARTS_MAX = 100
@@ -17,7 +18,7 @@ def read_restarts(disk: Disk, data_dir: str) -> tuple[Restart, ...]:
     try:
         data = read_small(disk, restarts_path(data_dir))
         return () if data is None else msgspec.json.decode(data, type=tuple[Restart, ...])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNDECODABLE):
         return ()
 
 

@@ -20,6 +20,7 @@ from gapless.agent.layout import acks_directory, chain_path, spool_directory, st
 from gapless.agent.sources import OsHost, observe
 from gapless.log.disk import OsDisk, read_small
 from gapless.model.claim import Restart
+from gapless.model.errors import UNDECODABLE
 
 #: A status older than this is of an agent that does not run, or whose supervisor is stuck.
 FRESH_S = 5.0
@@ -102,7 +103,7 @@ def read_running(path: str, now_us: int) -> Running | None:
     try:
         data = read_small(OsDisk(), path)
         running = None if data is None else msgspec.json.decode(data, type=Running)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNDECODABLE):
         return None
     if running is None or abs(now_us - running.at_us) > FRESH_S * 1e6:
         return None

@@ -15,6 +15,7 @@ import msgspec
 from gapless.agent.dispatch import Answer, UploadSettings
 from gapless.agent.wire import Connection, Deadline, Unreachable, connection_to, reason_of
 from gapless.log.disk import Buffer
+from gapless.model.errors import UNDECODABLE
 
 #: What is read of an answer at most: some 3 KB for each of the batches that a gateway takes at a time.
 ANSWER_BYTES_MAX = 4 << 20
@@ -107,7 +108,7 @@ class HttpTransport:
             return reply
         try:
             return msgspec.structs.replace(reply, answers=msgspec.json.decode(data, type=_Results).results)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+        except UNDECODABLE:
             return _not_understood(url, reply.status)
 
     def receipt_key(self, url: str, ca_file: str = "") -> Reply:
@@ -118,7 +119,7 @@ class HttpTransport:
             return msgspec.structs.replace(
                 reply, key=msgspec.json.decode(data, type=_Keys).receipt.public_key
             )
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+        except UNDECODABLE:
             return _not_understood(url, reply.status)
 
     def close(self) -> None:
@@ -226,5 +227,5 @@ def _not_understood(url: str, status: int) -> Reply:
 def _text(data: bytes) -> str:
     try:
         return msgspec.json.decode(data, type=_NotDone).error.text[:_TEXT_CHARACTERS_MAX]
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except UNDECODABLE:
         return "without a reason"

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from gapless.model.errors import Busy, GaplessError, Misconfigured, Refused, Unavailable
+from gapless.model.errors import UNDECODABLE, Busy, GaplessError, Misconfigured, Refused, Unavailable
 from gapless.platform.layout import admin_token_path, ca_path, url_path
 from gapless.tls import client_context, tls_failure
 
@@ -94,7 +94,7 @@ class Client:
             raise Refused(f"the answer is larger than {_ANSWER_BYTES_MAX} bytes: ask for less")
         try:
             return msgspec.json.decode(data, type=answer)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise Refused(f"what {self._url} answers is not Gapless ({error}): name another --url") from error
 
 
@@ -172,7 +172,7 @@ def _no_url(url: str) -> Misconfigured:
 def _error(response: http.client.HTTPResponse, data: bytes) -> GaplessError:
     try:
         text = msgspec.json.decode(data, type=_NotDone).error.text
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         text = f"HTTP {response.status} without a reason: look at what listens at --url"
     if response.status == 429:
         after = response.headers.get("Retry-After", "")

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from gapless.gateway.problems import Problem
 from gapless.log.disk import Buffer
+from gapless.model.errors import UNDECODABLE
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ def decode_json(data: Buffer | str, kind: type[T], what: str) -> T:
     """``data`` as ``kind``. Raises Problem 400 for anything else, however deep it is nested."""
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise Problem(400, "body", f"this is not {what}: {error}") from error
 
 

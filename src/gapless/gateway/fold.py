@@ -12,7 +12,7 @@ from gapless.gateway.uploads.memory import UploadChanges
 from gapless.log.frame import DAMAGED, Frame
 from gapless.model.claim import statement_digest
 from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, RuleEntry
-from gapless.model.errors import Corrupt
+from gapless.model.errors import UNDECODABLE, Corrupt
 from gapless.model.finding import Finding
 from gapless.model.ranges import RangeSet
 
@@ -66,7 +66,7 @@ class Changes:
                 case other if other == DAMAGED:
                     self.damaged += 1
                     self.uploads.damaged_at = frame.position
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise Corrupt(
                 f"the journal's entry at {frame.position} is of a format this version does not know: "
                 "upgrade the platform"

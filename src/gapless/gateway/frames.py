@@ -19,7 +19,7 @@ from gapless.log.disk import Buffer
 from gapless.log.frame import Frame, decode_all
 from gapless.model.batch import BatchHeader, payload_digest
 from gapless.model.entry import Kind
-from gapless.model.errors import GaplessError, Refused
+from gapless.model.errors import UNDECODABLE, GaplessError, Refused
 from gapless.model.tables import table_schema
 
 _headers = msgspec.json.Decoder(BatchHeader)
@@ -74,7 +74,7 @@ def _header(frame: Frame, settings: GatewaySettings) -> BatchHeader:
         )
     try:
         return _headers.decode(frame.meta)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise Refused(f"the batch's header is not one: {error}") from error
 
 

@@ -19,7 +19,7 @@ from typing import Literal
 import msgspec
 
 from gapless.log.disk import Disk, read_small, write_atomically
-from gapless.model.errors import Corrupt, Refused, Unavailable
+from gapless.model.errors import UNDECODABLE, Corrupt, Refused, Unavailable
 from gapless.model.stream import StreamKey, check_name
 from gapless.model.tables import table_schema
 
@@ -168,7 +168,7 @@ class TokenStore:
             return ()
         try:
             file = msgspec.json.decode(data, type=_File)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise Corrupt(f"{self._path} is not a list of tokens: restore it from a backup") from error
         if file.v != 1:
             raise Corrupt(

@@ -15,7 +15,7 @@ from gapless.log.port import EntryReader
 from gapless.log.segments import DAMAGED
 from gapless.model.batch import BatchHeader
 from gapless.model.entry import BatchEntry, Kind
-from gapless.model.errors import Refused
+from gapless.model.errors import UNDECODABLE, Refused
 from gapless.model.ranges import Range
 
 #: The journal is read in pieces of this size, so that little is read twice where a step stops.
@@ -124,7 +124,7 @@ def _add(group: Group, frame: Frame, raw_bytes_max: int) -> int:
         header = entry.header.check()
         if header.count > raw_bytes_max:  # a record is a byte at least: the books must not take its word
             raise Refused(f"it says {header.count} records, {raw_bytes_max} are allowed")
-    except (msgspec.MsgspecError, Refused) as error:
+    except (*UNDECODABLE, Refused) as error:
         text = f"the lake passed over a batch whose header it cannot read: {error}"
         group.notices.append(Notice("unreadable", text, frame.position, frame.next_position))
         return 0
@@ -148,7 +148,7 @@ def _damage(frame: Frame) -> Notice:
     text = f"the journal is damaged from {where[0]} to {where[1]}, and the lake passed over it"
     try:
         header = _decoder.decode(frame.meta).header
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         return Notice("damaged", text, *where)
     text += f": there was [{header.first}, {header.next}) of stream {header.stream.id}, epoch {header.epoch}"
     return Notice("damaged", text, *where, header.stream.tenant, header.stream.table)

@@ -5,6 +5,11 @@ Every message is one sentence that says what to do. ``code`` is the stable name 
 
 from __future__ import annotations
 
+import msgspec
+
+#: What decoding raises for bytes that are not the JSON they should be, not UTF-8, or nested too deep.
+UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+
 
 class GaplessError(Exception):
     """Base of all errors that a caller is meant to see."""

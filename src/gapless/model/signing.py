@@ -11,7 +11,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from gapless.model.errors import Refused
+from gapless.model.errors import UNDECODABLE, Refused
 
 T = TypeVar("T")
 
@@ -49,5 +49,5 @@ def verify(signed: Signed, public_key: str, kind: type[T]) -> T:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
         key.verify(bytes.fromhex(signed.signature), signed.statement.encode())
         return msgspec.json.decode(signed.statement, type=kind)
-    except (InvalidSignature, ValueError, msgspec.MsgspecError) as error:
+    except (InvalidSignature, *UNDECODABLE) as error:
         raise Refused("the statement's signature does not fit its text") from error

@@ -19,7 +19,7 @@ from gapless.log.frame import DAMAGED
 from gapless.log.port import EntryReader
 from gapless.model.claim import Loss
 from gapless.model.entry import BatchEntry, Kind
-from gapless.model.errors import Refused
+from gapless.model.errors import UNDECODABLE, Refused
 from gapless.model.finding import Finding, FindingKind
 from gapless.model.stream import StreamKey
 
@@ -93,7 +93,7 @@ def loss_of(notice: Notice, at_us: int, reader: EntryReader) -> Loss | None:
         return None
     try:
         header = msgspec.json.decode(frames[0].meta, type=BatchEntry).header.check()
-    except (msgspec.MsgspecError, Refused):
+    except (*UNDECODABLE, Refused):
         return None
     return Loss(
         id=f"journal_corrupt/{notice.position}",

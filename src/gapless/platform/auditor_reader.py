@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from gapless.ledger.ledger import Ledger
-from gapless.model.errors import Unavailable
+from gapless.model.errors import UNDECODABLE, Unavailable
 from gapless.model.finding import NOTED, Finding
 from gapless.platform import auditor_store as schema
 
@@ -99,7 +99,7 @@ class BooksReader:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except (sa.exc.DatabaseError, msgspec.MsgspecError) as error:
+        except (sa.exc.DatabaseError, *UNDECODABLE) as error:
             self._forget()
             raise Unavailable("the books cannot be read right now: ask again in a moment") from error
 

@@ -19,7 +19,7 @@ from gapless.ledger.states import Allowances
 from gapless.log.frame import Frame
 from gapless.log.port import EntryReader
 from gapless.model.entry import BatchEntry, ClaimsEntry, DecommissionEntry, Kind, LossEntry
-from gapless.model.errors import Refused, Unavailable
+from gapless.model.errors import UNDECODABLE, Refused, Unavailable
 from gapless.model.finding import Finding
 from gapless.platform.auditor_notices import finding_of, loss_of, loss_of_file
 from gapless.platform.auditor_reader import BooksReader
@@ -199,7 +199,7 @@ def fold(ledger: Ledger, entry: Frame, step: Step, now_us: int) -> None:
     none of theirs do nothing; an entry that says nothing this version knows is told of, and passed over."""
     try:
         _fold(ledger, entry, step)
-    except (msgspec.MsgspecError, Refused) as error:
+    except (*UNDECODABLE, Refused) as error:
         unreadable = Finding(
             id=f"journal_damaged/{entry.position}-{entry.next_position}/meta",
             kind="journal_damaged",

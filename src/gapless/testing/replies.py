@@ -9,6 +9,7 @@ import msgspec
 
 from gapless.agent import transport
 from gapless.agent.transport import Reply
+from gapless.model.errors import UNDECODABLE
 from gapless.testing.network import Outcome
 
 
@@ -28,5 +29,5 @@ def reply_of(url: str, outcome: Outcome, *, batches: bool) -> Reply:
             return msgspec.structs.replace(reply, answers=answers)
         key = msgspec.json.decode(outcome.data, type=transport._Keys).receipt.public_key
         return msgspec.structs.replace(reply, key=key)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except UNDECODABLE:
         return transport._not_understood(url, reply.status)
