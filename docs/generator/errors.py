@@ -12,16 +12,21 @@ from gapless.cli import main
 from gapless.gateway.answers import Forked
 from gapless.gateway.problems import status_of
 from gapless.model.errors import Busy, Corrupt, GaplessError, Misconfigured, Refused, Unavailable
+from gapless.query.failures import BadMeaning, BadSyntax, OutOfMemory, OutOfTime
 from generator.markdown import page, prose, table
 from generator.platform import served
 
 _EXAMPLES = (Refused("-"), Busy("-"), Unavailable("-"), Corrupt("-"), Misconfigured(["-"]))
+
+_QUERIES_REFUSED = (BadSyntax("-"), BadMeaning("-"), OutOfTime("-"), OutOfMemory("-"))
 
 #: Packages whose Problems are answers over HTTP.
 _SPEAKING = ("gateway", "platform")
 
 #: What to do about each code that is no kind's.
 ADVICE = {
+    "AuthenticationFailed": "There is no Authorization header: send a token. At the Log Analytics endpoints, "
+    "in that API's shape; what else they refuse has its codes, too.",
     "ContentLengthLimitExceeded": "The upload is over the limit, before or after decompression: send fewer "
     "records at a time. In Azure's shape, as are the other four in camel case.",
     "InvalidPayload": "The upload is not a JSON array of objects, or not what its Content-Encoding says: "
@@ -40,6 +45,11 @@ ADVICE = {
     "http": "Any other error of the HTTP server, with its own status: see `text`.",
     "method": "The path does not take this method: see `/v1/openapi.json`.",
     "not_found": "There is no such path or thing: see `/v1/openapi.json`, or list what there is.",
+    "query_memory": "The query needs more memory than it may: narrow its window, or aggregate before you "
+    "sort and join.",
+    "query_semantics": "The query names what is not there, or what is not supported: `text` says where.",
+    "query_syntax": "The query cannot be read: `text` says where.",
+    "query_timeout": "The query took longer than it may: narrow its window, or filter before you join.",
     "timeout": "The body did not arrive in time: send it again.",
     "too_large": "The body is over the limit: send less at a time.",
     "too_many": "There are too many batches in one body: send fewer.",
@@ -82,6 +92,7 @@ def errors_page() -> str:
 def codes() -> list[tuple[str, str]]:
     """Every code that is no kind's, with the HTTP statuses it comes with, as text."""
     found: dict[str, set[int]] = {Forked.code: set(), "http": set(), "unexpected": {500}}
+    found |= {refusal.code: {status_of(refusal)} for refusal in _QUERIES_REFUSED}
     for status, code in (*_problems(), *served().strays):
         found.setdefault(code, set()).add(status)
     return [(code, ", ".join(map(str, sorted(found[code])))) for code in sorted(found)]

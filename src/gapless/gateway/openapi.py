@@ -28,6 +28,7 @@ _ERRORS = {
     415: "a content encoding that is not taken",
     429: "not now: send it again after Retry-After seconds",
     503: "something this depends on does not answer: send it again",
+    504: "it took longer than it may",
 }
 
 

@@ -28,9 +28,12 @@ from gapless.platform.auditor_api import AuditorApi
 from gapless.platform.auditor_reader import BooksReader
 from gapless.platform.audits import FindingsAnswer
 from gapless.platform.layout import journal_directory, lake_directory, ledger_directory
+from gapless.platform.log_analytics import LogAnalytics
+from gapless.platform.log_analytics_routes import log_analytics_endpoints, log_analytics_routes
 from gapless.platform.queries import Queries, QueryAnswer, QueryBody
 from gapless.platform.record_answer import RecordAnswer
 from gapless.platform.records import Records
+from gapless.platform.tenant_queries import TenantQueries
 from gapless.query.pool import QueryPool
 from gapless.services.catalogue import Service, services
 
@@ -78,7 +81,7 @@ def platform_app(directory: str) -> Starlette:
     return Starlette(
         routes=_routes(
             gateway,
-            Queries(gateway, catalog, pool, books),
+            TenantQueries(catalog, pool, books),
             AuditorApi(gateway.access, books),
             Records(gateway, catalog, journal.reader(), books, directory),
         ),
@@ -110,7 +113,11 @@ async def _started(pool: QueryPool) -> None:
             await asyncio.sleep(_POOL_RETRY_S)
 
 
-def _routes(gateway: Gateway, queries: Queries, auditor: AuditorApi, records: Records) -> list[Route]:
+def _routes(
+    gateway: Gateway, tenant_queries: TenantQueries, auditor: AuditorApi, records: Records
+) -> list[Route]:
+    queries = Queries(gateway.access, tenant_queries)
+    log_analytics = log_analytics_endpoints(LogAnalytics(gateway.access, tenant_queries))
     endpoints = [
         Endpoint(
             "POST",
@@ -156,13 +163,13 @@ def _routes(gateway: Gateway, queries: Queries, auditor: AuditorApi, records: Re
         ),
         Endpoint("GET", "/v1/services", _services, "The catalogue of services", answer=Services),
     ]
-    described = document(endpoints)
+    described = document([*endpoints, *log_analytics])
     guard = partial(guarded, refused=gateway.metrics.refused)
     ours = [Route(e.path, guard(e.handler), methods=[e.method]) for e in endpoints]
     ingest = ingest_routes(
         gateway, more_paths=described["paths"], more_schemas=described["components"]["schemas"]
     )
-    return [*ingest, *ours]
+    return [*ingest, *ours, *log_analytics_routes(log_analytics, gateway.metrics.refused)]
 
 
 async def _services(request: Request) -> Response:

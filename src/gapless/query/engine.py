@@ -15,6 +15,7 @@ import msgspec
 from gapless import clock
 from gapless.model.errors import Corrupt, GaplessError, Refused, Unavailable
 from gapless.query.check import Checked, check
+from gapless.query.failures import OutOfMemory, OutOfTime
 from gapless.query.languages import Question, Statement, to_sql
 from gapless.query.request import QueryRequest, QueryResult
 from gapless.query.results import column_of, fetch, value_of
@@ -77,7 +78,7 @@ class Query:
         request, limits, connection = self._request, self._request.limits, self._connection
         lock(connection, self.paths, limits)
         for files in self._reads:
-            create_view(connection, files, request.from_us, request.to_us)
+            create_view(connection, files, request.from_us, request.to_us, request.resource)
         statement = self._settled()
         subquery = self._checked.subquery
         described = connection.execute(f"SELECT * FROM {subquery} LIMIT 0").description
@@ -85,7 +86,11 @@ class Query:
         values = ", ".join(value_of(at, kind) for at, (_, kind, *_) in enumerate(described, start=1))
         connection.execute(f"SELECT {values} FROM {subquery} LIMIT {limits.rows_max + 1}")
         fetched = fetch(
-            connection, columns, rows_max=limits.rows_max, result_bytes_max=limits.result_bytes_max
+            connection,
+            columns,
+            rows_max=limits.rows_max,
+            result_bytes_max=limits.result_bytes_max,
+            dynamic_as_text=request.dynamic_as_text,
         )
         return QueryResult(
             columns=columns,
@@ -94,6 +99,7 @@ class Query:
             elapsed_us=(time.monotonic_ns() - self._started_ns) // 1000,
             scanned_files=len(self.paths),
             tables=tuple(files.table.name for files in self._reads),
+            drawn_as=statement.drawn_as,
         )
 
     def _settled(self) -> Statement:
@@ -161,17 +167,17 @@ def _first_sentence(message: str) -> str:
     return f"{summary} (line {int(line[1]) - 1})" if line else summary
 
 
-def _out_of_memory(request: QueryRequest) -> Refused:
+def _out_of_memory(request: QueryRequest) -> OutOfMemory:
     mebibytes = request.limits.memory_bytes_max >> 20
-    return Refused(
+    return OutOfMemory(
         f"the query needs more than {mebibytes} MiB of memory: narrow --from and --to, give an ORDER BY a "
         f"LIMIT of up to {TOP_ROWS_MAX}, or aggregate before you sort and join"
     )
 
 
-def out_of_time(request: QueryRequest) -> Refused:
+def out_of_time(request: QueryRequest) -> OutOfTime:
     """The refusal of a query that used up its time."""
-    return Refused(
+    return OutOfTime(
         f"the query took longer than {request.limits.time_s_max:g} s: narrow --from and --to, "
         "or filter before you join"
     )

@@ -10,12 +10,16 @@ from typing import IO
 import msgspec
 
 from gapless.model.errors import Corrupt, GaplessError, Refused, Unavailable
+from gapless.query.failures import BadMeaning, BadSyntax, OutOfMemory, OutOfTime
 from gapless.query.request import QueryResult
 
 _LENGTH = struct.Struct(">I")
 
 #: What a worker can answer with, by the error's own code.
-_ERRORS: dict[str, type[GaplessError]] = {error.code: error for error in (Refused, Unavailable, Corrupt)}
+_ERRORS: dict[str, type[GaplessError]] = {
+    error.code: error
+    for error in (Refused, BadSyntax, BadMeaning, OutOfTime, OutOfMemory, Unavailable, Corrupt)
+}
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

@@ -8,16 +8,19 @@ from typing import Any
 import msgspec
 
 from gapless.model.tables import TableSchema
+from gapless.query.failures import BadMeaning, BadSyntax
+from gapless.query.kql.errors import KqlError
 from gapless.query.request import Language, ResultColumn
 from gapless.query.sandbox import text_literal
 
 
 class Statement(msgspec.Struct, frozen=True):
     """A query as SQL. ``columns`` are those of its answer, where the language knows better than the engine
-    what they are called and what they mean."""
+    what they are called and what they mean; ``drawn_as`` is as in ``QueryResult``."""
 
     sql: str
     columns: tuple[ResultColumn, ...] | None = None
+    drawn_as: str = ""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -47,13 +50,29 @@ def to_sql(
     from gapless.query.kql import translate
     from gapless.query.kql.explain import explained
 
-    translation = translate.translate_knowing(facts, text, tables, now_us)
+    try:
+        translation = translate.translate_knowing(facts, text, tables, now_us)
+    except KqlError as error:
+        # The code is what tells another process which of the two it is.
+        error.code = (BadMeaning if _is_kql(text) else BadSyntax).code
+        raise
     if isinstance(translation, translate.Question):
         return Question(translation.sql, translation.tables)
     if explain:
         pretty = translation.select.sql("duckdb", pretty=True)
         return _explanation([("relational", explained(translation.rows)), ("sql", pretty)])
-    return Statement(translation.sql, translation.columns)
+    return Statement(translation.sql, translation.columns, translation.drawn_as)
+
+
+def _is_kql(text: str) -> bool:
+    """Whether ``text`` can be read, whatever it asks for."""
+    from gapless.query.kql.parse import parse
+
+    try:
+        parse(text)
+    except (KqlError, RecursionError):
+        return False
+    return True
 
 
 def _explanation(forms: list[tuple[str, str]]) -> Statement:

@@ -68,14 +68,18 @@ class TableFiles(msgspec.Struct, frozen=True):
 
 class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One query over some tables. With ``from_us`` or ``to_us``, every table shows only its rows with
-    ``TimeGenerated`` in ``[from_us, to_us)``. With ``explain`` the answer is how it would be computed."""
+    ``TimeGenerated`` in ``[from_us, to_us)``; with ``resource``, the id of a resource of Azure, only those
+    whose ``_ResourceId`` is it or below it, in any case. With ``dynamic_as_text``, dynamic values are texts:
+    strings as they are, others as JSON. With ``explain`` the answer is how it would be computed."""
 
     text: str
     language: Language
     explain: bool = False
-    tables: tuple[TableFiles, ...]
+    tables: tuple[TableFiles, ...] = ()
     from_us: int | None = None
     to_us: int | None = None
+    resource: str = ""
+    dynamic_as_text: bool = False
     limits: QueryLimits = QueryLimits()
 
     def __post_init__(self) -> None:
@@ -97,7 +101,8 @@ class QueryResult(msgspec.Struct, frozen=True, kw_only=True):
     datetime: ``2024-09-01T00:00:00.000000Z``. decimal, guid, timespan: text. dynamic: any JSON value. real:
     a number, or "NaN", "Infinity", "-Infinity". long: an integer, which may be wider than 64 bits (SQL's sum
     is 128 bits wide). ``truncated`` says that a limit cut the rows. ``scanned_files`` counts the files of
-    the ``tables`` that the text names.
+    the ``tables`` that the text names. ``drawn_as`` is how the text asks for the rows to be drawn
+    ("barchart"), "" if it does not.
     """
 
     columns: list[ResultColumn]
@@ -106,6 +111,7 @@ class QueryResult(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_us: int
     scanned_files: int
     tables: tuple[str, ...] = ()
+    drawn_as: str = ""
 
     @property
     def rows(self) -> list[list[Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import duckdb
@@ -88,13 +88,15 @@ def fetch(
     *,
     rows_max: int,
     result_bytes_max: int,
+    dynamic_as_text: bool = False,
 ) -> Rows:
     """Take the rows of the statement that ``connection`` executes: at most ``rows_max`` of them, and at most
     ``result_bytes_max`` as JSON. Rows are held as JSON alone: Python's values take several times as much."""
     encoded: list[bytes] = []
     left_rows, left_bytes = rows_max, result_bytes_max - len(b"[]")
     truncated = False
-    for chunk in _chunks(connection, columns):
+    converters = _CONVERTERS | ({"dynamic": _dynamic_text} if dynamic_as_text else {})
+    for chunk in _chunks(connection, columns, converters):
         fitting = _fitting(chunk[:left_rows], left_bytes)
         truncated = len(fitting) < len(chunk)
         if fitting:
@@ -107,13 +109,15 @@ def fetch(
 
 
 def _chunks(
-    connection: duckdb.DuckDBPyConnection, columns: list[ResultColumn]
+    connection: duckdb.DuckDBPyConnection,
+    columns: list[ResultColumn],
+    converters: Mapping[ResultType, Callable[[Any], Any]],
 ) -> Iterator[list[tuple[Any, ...]]]:
-    converters = [(at, _CONVERTERS[c.type]) for at, c in enumerate(columns) if c.type in _CONVERTERS]
+    to_convert = [(at, converters[c.type]) for at, c in enumerate(columns) if c.type in converters]
     while chunk := connection.fetchmany(_CHUNK_ROWS):
-        if converters:
+        if to_convert:
             by_column = list(zip(*chunk, strict=True))
-            for at, convert in converters:
+            for at, convert in to_convert:
                 by_column[at] = tuple(map(convert, by_column[at]))
             chunk = list(zip(*by_column, strict=True))
         yield chunk
@@ -148,6 +152,14 @@ def _dynamic(text: str | None) -> Any:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text
+
+
+def _dynamic_text(text: str | None) -> str | None:
+    """What a JSON text holds if that is a string, else the JSON text."""
+    if text is None or text == "null":
+        return None
+    value = _dynamic(text) if text.startswith('"') else text
+    return value if isinstance(value, str) else text
 
 
 def _too_deep(text: str) -> bool:

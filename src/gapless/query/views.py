@@ -20,11 +20,18 @@ _ENGINE_TYPES: dict[ColumnType, str] = {
     "dynamic": "VARCHAR",  # JSON text
 }
 
+_RESOURCE = "_ResourceId"
+
 
 def create_view(
-    connection: duckdb.DuckDBPyConnection, files: TableFiles, from_us: int | None, to_us: int | None
+    connection: duckdb.DuckDBPyConnection,
+    files: TableFiles,
+    from_us: int | None,
+    to_us: int | None,
+    resource: str = "",
 ) -> None:
-    """Create the view of a table; a column that no file has is NULL, and a table without files is empty."""
+    """Create the view of a table; a column that no file has is NULL, and a table without files is empty.
+    Bounds are as in ``QueryRequest``."""
     present = _columns_of(connection, files.paths)
     columns = ", ".join(
         f"CAST({quoted_name(column.name) if column.name in present else 'NULL'}"
@@ -32,7 +39,8 @@ def create_view(
         for column in (*files.table.columns, *SYSTEM_COLUMNS)
     )
     rows = f"SELECT {columns}{_source(files.paths)}"
-    window = " AND ".join(_bounds(from_us, to_us)) or "true"
+    bounds = [*_bounds(from_us, to_us), *_of_resource(files, resource)]
+    window = " AND ".join(bounds) or "true"
     connection.execute(
         f"CREATE VIEW {quoted_name(files.table.name)} AS SELECT * FROM ({rows}) WHERE {window}"
     )
@@ -41,6 +49,17 @@ def create_view(
 def _bounds(from_us: int | None, to_us: int | None) -> list[str]:
     bounds = ((">=", from_us), ("<", to_us))
     return [f"TimeGenerated {sign} make_timestamptz({us})" for sign, us in bounds if us is not None]
+
+
+def _of_resource(files: TableFiles, resource: str) -> list[str]:
+    """The rows of a resource; a table that does not say whose its rows are has none."""
+    if not resource:
+        return []
+    if all(column.name != _RESOURCE for column in files.table.columns):
+        return ["false"]
+    wanted = resource.rstrip("/").lower()
+    of = f"lower({quoted_name(_RESOURCE)})"
+    return [f"({of} = {text_literal(wanted)} OR starts_with({of}, {text_literal(wanted + '/')}))"]
 
 
 def _columns_of(connection: duckdb.DuckDBPyConnection, paths: tuple[str, ...]) -> set[str]:

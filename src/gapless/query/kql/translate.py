@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from gapless import clock
 from gapless.model.tables import TableSchema
+from gapless.query.kql import operators, tree
 from gapless.query.kql.binder import Binder
 from gapless.query.kql.context import Context, Fact, Unanswered
 from gapless.query.kql.conversions import as_type
@@ -32,13 +33,14 @@ SQL_BYTES_MAX = 2_000_000
 class Translation:
     """A query as SQL for DuckDB. The columns of its answer are those of the SELECT, one after the other;
     ``tables`` are the tables that the text names, ``rows`` the relational form between text and SQL,
-    ``select`` the SQL's tree."""
+    ``select`` the SQL's tree. ``drawn_as`` is what the last operator asks for if that is render, else ""."""
 
     sql: str
     columns: tuple[ResultColumn, ...]
     tables: tuple[str, ...]
     rows: Rows
     select: exp.Expression
+    drawn_as: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,21 @@ def _located(
 
 
 def _translated(text: str, context: Context) -> Translation:
-    rows = Binder(context).query(parse(text))
+    query = parse(text)
+    rows = Binder(context).query(query)
     if not rows.columns:
         raise KqlError("the answer has no columns", 0)
     select = _select(rows, [(context.new_id(), _shown(column.ref())) for column in rows.columns])
     sql = _bounded(select.sql("duckdb"))
     columns = tuple(ResultColumn(column.name, cast(ResultType, column.type.name)) for column in rows.columns)
-    return Translation(sql, columns, tuple(sorted(context.used_tables)), rows, select)
+    return Translation(
+        sql, columns, tuple(sorted(context.used_tables)), rows, select, _drawn_as(query.result)
+    )
+
+
+def _drawn_as(result: tree.Expression) -> str:
+    last = result.operators[-1] if isinstance(result, tree.Pipeline) and result.operators else None
+    return last.kind if isinstance(last, operators.Render) else ""
 
 
 def _select(rows: Rows, outputs: Sequence[tuple[int, Scalar]]) -> exp.Select:
