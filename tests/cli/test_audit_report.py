@@ -27,7 +27,8 @@ def stream(number: int, **changed: Any) -> dict[str, Any]:
         "tenant": "contoso", "table": "SigninLogs", "agent": f"host-{number}", "source": "entra.json",
         "stream": f"{number:032x}", "epoch": f"{number + 1:032x}", "state": "quiet",
         "claimed": 12345, "journaled": 12345, "stored": 12345, "quarantined": 0, "lost": 0, "pending": 0,
-        "missing": 0, "watermark": None, "unclosed": False, "gaps": [], "losses": [],
+        "missing": 0, "watermark": None, "unclosed": False, "open_end": None,
+        "gaps": [], "losses": [],
     }  # fmt: skip
     return row | changed
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from gapless.ledger.audit import Audit, audit
 from gapless.ledger.auditor import Auditor
 from gapless.ledger.chains import LATE_MAX
 from gapless.ledger.findings import Findings
@@ -38,6 +39,9 @@ class Watched:
     @property
     def now_us(self) -> int:
         return START + self.now * SECOND
+
+    def report(self) -> Audit:
+        return audit(self.ledger, self.now_us, allowed=Allowances())
 
     def run(self, until: int, every_second: Callable[[], object] = lambda: None) -> None:
         while self.now < until:
@@ -194,6 +198,32 @@ def test_an_epoch_that_nobody_closed_until_its_successor_is_heard(watched: Watch
     watched.claim(says(0, opened=lost_spool), says(10, held=((0, 10),), closed=True))
     watched.look()
     assert watched.seen("epoch_unclosed")[1:] == [("closed", 3)]
+
+
+def test_an_epoch_that_nobody_will_close_may_be_accepted_and_stays_a_loss(watched: Watched) -> None:
+    watched.claim(says(10, held=((4, 10),)))
+    watched.run(3, lambda: watched.claim(says(0, opened=EpochOpen("3" * 32))))
+    (open_epoch,) = [each for each in watched.report().streams[0].epochs if each.open_end is not None]
+    assert watched.report().verdict == "unknown"
+    accepted = Loss(
+        id="accepted",
+        stream=STREAM,
+        epoch=open_epoch.epoch,
+        cause="operator",
+        declared_us=watched.now_us,
+        not_before_us=open_epoch.open_end[0] if open_epoch.open_end else 0,
+        not_after_us=watched.now_us,
+        ended_at=open_epoch.counts.claimed,
+        evidence="the disk is gone",
+    )
+    watched.ledger.loss(accepted)
+    watched.run(10, lambda: watched.claim(says(0, opened=EpochOpen("3" * 32))))
+    assert watched.seen("epoch_unclosed")[-1][0] == "closed"
+    assert watched.only("gap").count == 10, "what its spool held will not come"
+    report = watched.report()
+    assert all(each.open_end is None for each in report.streams[0].epochs)
+    assert (report.verdict, report.streams[0].losses) == ("incomplete", (accepted,))
+    assert any("some records declared lost (operator)" in reason for reason in report.reasons)
 
 
 def test_each_jump_in_a_source_is_a_finding_of_its_own_until_it_is_explained(watched: Watched) -> None:

@@ -52,11 +52,11 @@ class Asking:
             return json.load(answer)
 
 
-def _claim() -> bytes:
-    """The first claims of an agent, which holds seven records."""
-    claim = StreamClaim(stream=STREAM, opened=EpochOpen("1" * 32), next=7, held=((0, 7),))
+def _claim(epoch: str = "1" * 32, next_: int = 7, key: bytes = b"k" * 32) -> bytes:
+    """The first claims of an agent, which holds so many records."""
+    claim = StreamClaim(stream=STREAM, opened=EpochOpen(epoch), next=next_, held=((0, next_),))
     said = ClaimSet(agent=STREAM.agent, n=0, prev="", at_us=1, interval_s=0.3, streams=(claim,))
-    return msgspec.json.encode(Signer(b"k" * 32).sign(said))
+    return msgspec.json.encode(Signer(key).sign(said))
 
 
 @pytest.mark.system
@@ -83,6 +83,10 @@ def test_a_silent_agent_is_found_and_a_frozen_ledger_proves_nothing(tmp_path: Pa
         code, out, _ = cli("audit", "--tenant", "contoso", data=data)
         assert code == 2 and b"agent silent" in out
 
+        # An agent is the business of its own tables alone.
+        assert "agent_silent" in admin.kinds("/v1/findings?tenant=contoso&table=SigninLogs")
+        assert "agent_silent" not in admin.kinds("/v1/findings?tenant=contoso&table=AuditLogs")
+
         assert other.kinds("/v1/findings?tenant=fabrikam&state=all") == set()
         assert other.refused("/v1/findings?tenant=contoso") == 403
         assert other.refused("/v1/findings") == 403
@@ -97,6 +101,32 @@ def test_a_silent_agent_is_found_and_a_frozen_ledger_proves_nothing(tmp_path: Pa
         assert admin.get("/v1/audit?tenant=contoso")["verdict"] == "unknown"
         platform.kill_child("ledger")
         until(lambda: "ledger process" not in admin.get("/v1/audit?tenant=contoso")["reasons"][0])
+
+
+@pytest.mark.system
+def test_an_epoch_that_nobody_can_close_is_accepted_with_a_reason(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with up(data) as platform:
+        admin = Asking(platform, (data / "admin.token").read_text().strip())
+        admin.post("/v1/claims", _claim())
+        admin.post("/v1/claims", _claim("2" * 32, 3, b"o" * 32))  # its disk was lost
+        until(lambda: "epoch_unclosed" in admin.kinds("/v1/findings?tenant=contoso"))
+        (row,) = [each for each in admin.get("/v1/audit?tenant=contoso")["streams"] if each["open_end"]]
+        assert (row["epoch"], row["claimed"]) == ("1" * 32, 7)
+        which = ("--tenant", "contoso", "--stream", row["stream"])
+        code, _, words = cli("epoch", "accept", *which, "--epoch", "2" * 32, "--reason", "x", data=data)
+        assert code == 2 and "closed or goes on" in words
+        why = ("--reason", "the disk burnt")
+        code, out, words = cli("epoch", "accept", *which, "--epoch", row["epoch"], *why, data=data)
+        assert code == 0, words
+        until(lambda: "epoch_unclosed" not in admin.kinds("/v1/findings?tenant=contoso"))
+        (row,) = [each for each in admin.get("/v1/audit?tenant=contoso")["streams"] if each["losses"]]
+        assert (row["losses"][0]["id"], row["losses"][0]["evidence"]) == (
+            out.decode().strip(),
+            "the disk burnt",
+        )
+        assert row["open_end"] is None
+        until(lambda: "gap" in admin.kinds("/v1/findings?tenant=contoso"))  # what its spool held
 
 
 def _journaled(data: Path, id_: str) -> bool:

@@ -156,8 +156,9 @@ def _next(streams: list[Row]) -> Iterator[str]:
     stalled = [row["agent"] for row in streams if row["state"] in _STALLED]
     if stalled:
         yield f"`gapless agent status` on {_some(stalled)} says what holds it up"
-    if any(row.get("unclosed") for row in streams):
-        yield "an epoch that nobody closed stays unknown: look whether a spool was lost or restored there"
+    if any(row.get("open_end") for row in streams):
+        yield "an epoch whose end nothing tells stays unknown: see whether a spool was lost or restored;"
+        yield "if nobody can say more: gapless epoch accept --tenant T --stream S --epoch E --reason TEXT"
     if any(row["pending"] for row in streams) and not (gap or silent or stalled):
         yield "what is pending is on its way: ask again in a moment"
     lost = [loss["not_after"] for row in streams for loss in row["losses"] if row["lost"]]

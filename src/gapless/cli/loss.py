@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import typer
 
 from gapless import clock
-from gapless.cli.client import connect
+from gapless.cli.client import Client, connect
 from gapless.cli.options import DATA_DEFAULT, Ca, Data, Tenant, Token, Url, group, time_us
 from gapless.cli.output import say, write
 from gapless.model.claim import Loss
@@ -45,19 +45,33 @@ def declare(
 ) -> None:
     """Declare a gap lost. Records that arrive after all reverse it; the declaration stays visible."""
     first, next_ = _range(range_)
-    check_epoch(epoch)
-    if not 0 < len(reason.strip()) <= _REASON_CHARACTERS_MAX:
-        raise Refused(f"--reason is empty or too long: give 1 to {_REASON_CHARACTERS_MAX} characters")
+    reason = checked_reason(reason)
     with connect(data, url, token, ca) as client:
-        report = client.get(f"/v1/audit?{urlencode({'tenant': tenant})}", dict[str, Any])
-        row = next((r for r in report["streams"] if (r["stream"], r["epoch"]) == (stream, epoch)), None)
-        if row is None:
-            raise Refused(f"tenant {tenant} has no such stream and epoch: see `gapless audit --format json`")
+        row = row_of(client, tenant, stream, epoch)
         missing = _missing(row, first, next_)
         loss = _loss(row, first, next_, reason)
         client.post("/v1/losses", loss, Any)
     write(f"{loss.id}\n".encode())
     say([f"declared [{first}, {next_}) lost, {missing} of them missing: `gapless audit` shows it for ever"])
+
+
+def checked_reason(reason: str) -> str:
+    """The reason, if it is one. Raises Refused."""
+    if not 0 < len(reason.strip()) <= _REASON_CHARACTERS_MAX:
+        raise Refused(f"--reason is empty or too long: give 1 to {_REASON_CHARACTERS_MAX} characters")
+    return reason
+
+
+def row_of(client: Client, tenant: str, stream: str, epoch: str) -> dict[str, Any]:
+    """What the audit says of an epoch. Raises Refused if there is none such."""
+    check_epoch(epoch)
+    report = client.get(f"/v1/audit?{urlencode({'tenant': tenant})}", dict[str, Any])
+    row: dict[str, Any] | None = next(
+        (each for each in report["streams"] if (each["stream"], each["epoch"]) == (stream, epoch)), None
+    )
+    if row is None:
+        raise Refused(f"tenant {tenant} has no such stream and epoch: see `gapless audit --format json`")
+    return row
 
 
 def _missing(row: dict[str, Any], first: int, next_: int) -> int:

@@ -36,6 +36,7 @@ COMMANDS = (
     "audit",
     "loss",
     "stream",
+    "epoch",
     "dcr",
     "services",
     "drill",

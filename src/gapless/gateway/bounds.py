@@ -71,7 +71,7 @@ def check_loss(loss: Loss) -> None:
     if not 0 < len(loss.id) <= _ID_CHARACTERS_MAX:
         raise Refused(f"a loss needs an id of 1 to {_ID_CHARACTERS_MAX} characters")
     _check_numbers("a loss", (loss.declared_us, loss.not_before_us, loss.not_after_us, loss.records_min))
-    _check_numbers("a loss", (loss.records_max or 0, loss.bytes_lost or 0))
+    _check_numbers("a loss", (loss.records_max or 0, loss.bytes_lost or 0, loss.ended_at or 0))
     if loss.skipped is not None:
         _check_numbers("a loss", (loss.skipped.start, loss.skipped.end))
     _check_ranges(loss.ranges)

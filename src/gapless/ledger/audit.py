@@ -55,7 +55,7 @@ class GapReport(msgspec.Struct, frozen=True):
 
 
 class EpochReport(msgspec.Struct, frozen=True):
-    """One epoch of one stream."""
+    """One epoch of one stream. Of times, 0 means that nobody can say."""
 
     stream: str
     epoch: str
@@ -64,6 +64,7 @@ class EpochReport(msgspec.Struct, frozen=True):
     watermark_us: int
     gaps: tuple[GapReport, ...]
     unclosed: bool
+    open_end: tuple[int, int] | None  # between which times it ended, where nothing says how far it went
 
 
 class StreamReport(msgspec.Struct, frozen=True):
@@ -168,7 +169,10 @@ def _stream_report(
             for gap in gaps
         )
         counts = _counts(book, gaps)
-        epochs.append(EpochReport(stream_id, epoch, state, counts, book.watermark_us, reports, unclosed))
+        open_end = _open_end(stream, epoch, book, unclosed)
+        epochs.append(
+            EpochReport(stream_id, epoch, state, counts, book.watermark_us, reports, unclosed, open_end)
+        )
     losses = tuple(stream.losses.values())
     return StreamReport(stream, stream_id, state, reach, watermark, tuple(epochs), losses)
 
@@ -206,12 +210,12 @@ def _judge_losses(
                 incomplete.append(
                     f"{name}: {gap.next - gap.first} records missing, [{gap.first}, {gap.next})"
                 )
-        book = report.book.epochs[epoch.epoch]
-        # Where two counted, the claims of one say nothing of what the other had read by then.
-        silent_us = book.first_seen_us if book.disputed else book.last_claim_us
-        if epoch.unclosed and _overlaps(silent_us, _successor_us(report.book, epoch.epoch), from_us, to_us):
-            unknown.append(f"{name}: an epoch ended at {book.next} or later, and nothing says where")
-        elif book.disputed and book.closed_next is None and _overlaps(silent_us, 0, from_us, to_us):
+        if epoch.open_end is None or not _overlaps(*epoch.open_end, from_us, to_us):
+            continue
+        if epoch.unclosed:
+            reached = epoch.counts.claimed
+            unknown.append(f"{name}: an epoch ended at {reached} or later, and nothing says where")
+        else:
             unknown.append(f"{name}: two count in its epoch, and nothing says what both have read")
     for loss in report.losses:
         still = _still_lost(report.book, loss)
@@ -238,9 +242,14 @@ def _still_lost(book: StreamBook, loss: Loss) -> int | str:
     return "some"
 
 
-def _successor_us(book: StreamBook, epoch: str) -> int:
-    later = list(book.epochs)[list(book.epochs).index(epoch) + 1 :]
-    return book.epochs[later[0]].first_seen_us if later else _FOREVER_US
+def _open_end(stream: StreamBook, epoch: str, book: EpochBook, unclosed: bool) -> tuple[int, int] | None:
+    if book.closed_next is not None or not (unclosed or book.disputed):
+        return None
+    # Where two counted, the claims of one say nothing of what the other had read by then.
+    silent_us = book.first_seen_us if book.disputed else book.last_claim_us
+    names = list(stream.epochs)
+    later = names[names.index(epoch) + 1 :] if unclosed else []
+    return silent_us, stream.epochs[later[0]].first_seen_us if later else 0
 
 
 def _overlaps(not_before_us: int, not_after_us: int, from_us: int, to_us: int) -> bool:

@@ -157,6 +157,9 @@ class Ledger:
             book.lose(first, next_, from_journal=loss.cause == "journal_corrupt")
         if loss.skipped is not None:
             book.explain(loss.skipped)
+        if loss.ended_at is not None:
+            book.close(max(loss.ended_at, book.next))
+            book.held = RangeSet()
         book.advance()
         return [events.loss_declared(stream_id, loss)]
 

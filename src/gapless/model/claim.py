@@ -28,6 +28,8 @@ class Loss(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     ``ranges`` are exact. Where the agent never numbered the records (bytes that a truncation took before
     they were read), ``ranges`` is empty and the loss is indeterminate: at least ``records_min``, at most
     ``records_max`` (None: nobody can say), ``bytes_lost`` where the source's own sizes tell.
+    With ``ended_at`` the epoch is taken to have ended at that seq: whatever it had beyond is not known, and
+    nothing of it will come any more.
     The records were read, or would have been, between ``not_before_us`` and ``not_after_us``.
     """
 
@@ -43,6 +45,7 @@ class Loss(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     records_max: int | None = None
     bytes_lost: int | None = None
     skipped: SkippedBytes | None = None
+    ended_at: int | None = None
     evidence: str = ""
 
     @property

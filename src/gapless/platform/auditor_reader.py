@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from threading import Lock
 from typing import NamedTuple
 
@@ -66,7 +67,9 @@ class BooksReader:
         self, tenant: str | None, table: str | None = None, *, open_only: bool, limit: int
     ) -> tuple[list[KnownFinding], int]:
         """The newest findings of a tenant (None: of all, and of the platform itself), newest first; and when
-        the books were audited last. Of a table also those that concern all of its tenant's."""
+        the books were audited last. Of a table also those of the agents that have a stream of it, and those
+        of the tenant or the platform as a whole."""
+        concerned = None if table is None else self._agents_of(tenant, table)
         row = schema.finding.c
         query = sa.select(row.finding, row.closed_us).order_by(row.opened_us.desc(), row.id)
         if tenant is not None:
@@ -77,10 +80,18 @@ class BooksReader:
             query = query.where(row.closed_us.is_(None), row.kind.not_in(NOTED))
         with self._lock, self._reading() as connection:
             audited_us = schema.read_state(connection).get("audited_us", 0)
-            return [
+            known = (
                 KnownFinding(msgspec.json.decode(opening, type=Finding), closed_us)
-                for opening, closed_us in connection.execute(query.limit(limit))
-            ], audited_us
+                for opening, closed_us in connection.execute(query)
+            )
+            return list(
+                islice((each for each in known if _concerns(each.finding, concerned)), limit)
+            ), audited_us
+
+    def _agents_of(self, tenant: str | None, table: str) -> set[tuple[str, str]]:
+        """The agents, as (tenant, agent), that have a stream of a table."""
+        ledger = self.books().ledger
+        return {(stream.key.tenant, stream.key.agent) for _, stream in ledger.books(tenant, table)}
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
@@ -110,3 +121,9 @@ class BooksReader:
         self._file = None
         self._step = 0
         self._ledger = Ledger()
+
+
+def _concerns(finding: Finding, agents: set[tuple[str, str]] | None) -> bool:
+    """Whether a finding of an agent as a whole is of one of ``agents`` (None: they all are)."""
+    of_agent = finding.agent and not finding.table
+    return agents is None or not of_agent or (finding.tenant, finding.agent) in agents

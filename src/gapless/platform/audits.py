@@ -99,6 +99,7 @@ def _row(stream: StreamReport, epoch: EpochReport) -> dict[str, Any]:
         **msgspec.structs.asdict(counts),
         "watermark": iso(epoch.watermark_us),
         "unclosed": epoch.unclosed,
+        "open_end": _bracket(epoch.open_end),
         "gaps": [_gap(gap) for gap in epoch.gaps],
         "losses": [_loss(loss) for loss in stream.losses if loss.epoch == epoch.epoch],
         "discontinuities": _discontinuities(stream.book.epochs[epoch.epoch]),
@@ -111,6 +112,11 @@ def _discontinuities(book: EpochBook) -> list[dict[str, Any]]:
         {"file": jump.file, "from": jump.start, "to": jump.end, "seen": iso(seen_us)}
         for jump, seen_us in book.jumps.values()
     ]
+
+
+def _bracket(open_end: tuple[int, int] | None) -> dict[str, Any] | None:
+    """Between which times an epoch ended, of which nothing says how far it went."""
+    return None if open_end is None else {"not_before": iso(open_end[0]), "not_after": iso(open_end[1])}
 
 
 def _gap(gap: GapReport) -> dict[str, Any]:
