@@ -36,7 +36,7 @@ from gapless.query.kql.scalars import (
     SubqueryContains,
     SubqueryValue,
 )
-from gapless.query.kql.sql import constant
+from gapless.query.kql.sql import Engine, constant
 
 #: Longer lines are cut: the SQL has it all.
 _LINE_CHARACTERS_MAX = 240
@@ -143,7 +143,7 @@ class _Told:
         return self._names.get(id, f"#{id}")
 
     def _sql(self, value: Scalar) -> str:
-        return self._expression(value).sql("duckdb")
+        return self._expression(value).sql(Engine)
 
     def _expression(self, value: Scalar) -> exp.Expression:
         match value:

@@ -126,14 +126,20 @@ def checked_regex(pattern: Scalar, at: int) -> Scalar:
     return pattern
 
 
+def term_pattern(place: str) -> str:
+    """SQL: a regular expression that finds a term, which is no constant, whatever its case."""
+    first = f"regexp_matches({place}, '^{_WORD_CHARACTER}')"
+    last = f"regexp_matches({place}, '{_WORD_CHARACTER}$')"
+    start = f"CASE WHEN {first} THEN '(?:^|{_NO_WORD_CHARACTER})' ELSE '' END"
+    end = f"CASE WHEN {last} THEN '(?:$|{_NO_WORD_CHARACTER})' ELSE '' END"
+    return f"concat('(?i)', {start}, regexp_escape(coalesce({place}, '')), {end})"
+
+
 def has_of_array(text: Scalar, array: Scalar, is_all: bool) -> Scalar:
     """Whether a text has any, or all, of an array's terms."""
     terms = (
         "coalesce(from_json(CASE WHEN json_type($2) = 'ARRAY' THEN $2 ELSE '[]' END, '[\"VARCHAR\"]'), [])"
     )
-    start = f"CASE WHEN regexp_matches(t, '^{_WORD_CHARACTER}') THEN '(?:^|{_NO_WORD_CHARACTER})' ELSE '' END"
-    end = f"CASE WHEN regexp_matches(t, '{_WORD_CHARACTER}$') THEN '(?:$|{_NO_WORD_CHARACTER})' ELSE '' END"
-    pattern = f"concat('(?i)', {start}, regexp_escape(coalesce(t, '')), {end})"
-    kept = f"list_filter({terms}, lambda t: regexp_matches($1, {pattern}))"
+    kept = f"list_filter({terms}, lambda t: regexp_matches($1, {term_pattern('t')}))"
     wanted = f"= len({terms})" if is_all else "> 0"
     return apply(f"len({kept}) {wanted}", (text, array), BOOL)

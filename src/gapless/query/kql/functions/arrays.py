@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gapless.query.kql.calls import Call
 from gapless.query.kql.conversions import to_dynamic
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.json_sql import array_text, items
+from gapless.query.kql.json_sql import array_text, is_array, items, let
 from gapless.query.kql.scalars import (
     DYNAMIC,
     LONG,
@@ -59,36 +59,23 @@ def _array_reverse(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     return apply(array_text(f"list_reverse({items('$1')})"), arguments, DYNAMIC)
 
 
-def _sorted(arguments: Sequence[Scalar], direction: str) -> Scalar:
-    # Numbers by their value, texts by their characters. An array of both, or of others, has no order here: no
-    # array is a UUID, so that branch ends the query.
-    texts = "from_json($1, '[\"VARCHAR\"]')"
-    kinds = f"list_distinct(list_transform({items('$1')}, lambda each: json_type(each)))"
-    numeric = f"len(list_filter({kinds}, lambda k: k NOT IN ('UBIGINT', 'BIGINT', 'DOUBLE'))) = 0"
-    textual = f"len(list_filter({kinds}, lambda k: k <> 'VARCHAR')) = 0"
-    pairs = f"list_transform({items('$1')}, lambda each: {{'n': CAST(each AS DOUBLE), 'j': each}})"
-    by_number = f"list_transform(list_sort({pairs}, '{direction}'), lambda each: each.j)"
-    sql = (
-        f"CASE WHEN {numeric} THEN {array_text(by_number)}"
-        f" WHEN {textual} THEN {array_text(f'''list_sort({texts}, '{direction}')''')}"
-        " WHEN json_type($1) = 'ARRAY' THEN CAST(from_json_strict($1, '\"UUID\"') AS VARCHAR) END"
-    )
-    return apply(sql, arguments, DYNAMIC)
-
-
 @FAMILY.function(
-    "array_index_of(array: dynamic, value: any, start?: long): long",
-    "The position, from 0, of a value; -1 if absent.",
+    "array_index_of(array: dynamic, value: any, start?: long, length?: long, occurrence?: long): long",
+    "The position, from 0, of a value; -1 if absent. A negative start counts from the end; length -1 means "
+    "all.",
 )
 def _array_index_of(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    if len(arguments) > 2:
-        raise call.unsupported("a start")
+    array, sought = arguments[0], to_dynamic(arguments[1])
+    defaults = (Constant(0, LONG), Constant(-1, LONG), Constant(1, LONG))
+    options = [*arguments[2:], *defaults[len(arguments) - 2 :]]
+    first = "CASE WHEN $3 < 0 THEN greatest(len(texts) + $3, 0) ELSE $3 END"
+    inside = f"i > {first} AND ($4 < 0 OR i <= {first} + $4)"
+    places = "list_transform(texts, lambda text, i: CASE WHEN text = CAST($2 AS VARCHAR) THEN i END)"
+    found = f"list_extract(list_filter({places}, lambda i: i IS NOT NULL AND {inside}), $5)"
     texts = f"list_transform({items('$1')}, lambda each: CAST(each AS VARCHAR))"
-    sql = f"coalesce(list_position({texts}, CAST($2 AS VARCHAR)), 0) - 1"
-    sought = to_dynamic(arguments[1])
-    return apply(
-        f"CASE WHEN json_type($1) = 'ARRAY' THEN CAST({sql} AS BIGINT) END", (arguments[0], sought), LONG
-    )
+    sql = let("texts", texts, f"CAST(coalesce({found}, 0) - 1 AS BIGINT)")
+    valid = f"{is_array('$1')} AND $4 >= -1 AND $5 > 0"
+    return apply(f"CASE WHEN {valid} THEN {sql} END", (array, sought, *options), LONG)
 
 
 @FAMILY.function("array_sum(array: dynamic): real", "The sum of the numbers; null where an item is none.")
@@ -99,14 +86,22 @@ def _array_sum(call: Call, arguments: Sequence[Scalar]) -> Scalar:
 
 
 @FAMILY.function(
-    "array_iff(conditions: dynamic, then: dynamic, otherwise: dynamic): dynamic",
-    "Item by item, one or the other.",
+    "array_iff(conditions: dynamic, then: any, otherwise: any): dynamic",
+    "Item by item, one or the other; a number is true if it is not 0.",
     ["array_iif"],
 )
 def _array_iff(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    conditions = "from_json($1, '[\"BOOLEAN\"]')"
-    chosen = f"CASE WHEN c THEN ({items('$2')})[i] ELSE ({items('$3')})[i] END"
-    return apply(array_text(f"list_transform({conditions}, lambda c, i: {chosen})"), arguments, DYNAMIC)
+    number = "WHEN json_type(c) IN ('UBIGINT', 'BIGINT', 'DOUBLE') THEN CAST(c AS DOUBLE) <> 0"
+    truth = f"CASE WHEN json_type(c) = 'BOOLEAN' THEN CAST(c AS VARCHAR) = 'true' {number} END"
+    chosen = f"CASE WHEN {truth} THEN {_item('$2')} WHEN NOT ({truth}) THEN {_item('$3')} END"
+    sql = array_text(f"list_transform({items('$1')}, lambda c, i: {chosen})")
+    values = [to_dynamic(argument) for argument in arguments]
+    return apply(f"CASE WHEN {is_array('$1')} THEN {sql} END", values, DYNAMIC)
+
+
+def _item(place: str) -> str:
+    """SQL: the item i of an array; what is no array, itself."""
+    return f"CASE WHEN {is_array(place)} THEN ({items(place)})[i] ELSE CAST({place} AS JSON) END"
 
 
 @FAMILY.function(
@@ -127,13 +122,3 @@ def _zip(call: Call, arguments: Sequence[Scalar]) -> Scalar:
 def _repeat(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     repeated = "list_transform(range(0, least($2, 1048576)), lambda i: CAST(coalesce($1, 'null') AS JSON))"
     return apply(array_text(repeated), (to_dynamic(arguments[0]), arguments[1]), DYNAMIC)
-
-
-@FAMILY.function("array_sort_asc(array: dynamic): dynamic", "The items in ascending order.")
-def _array_sort_asc(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    return _sorted(arguments, "ASC")
-
-
-@FAMILY.function("array_sort_desc(array: dynamic): dynamic", "The items in descending order.")
-def _array_sort_desc(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    return _sorted(arguments, "DESC")

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gapless.query.kql.calls import Call
+from gapless.query.kql.conversions import to_dynamic
+from gapless.query.kql.forms import certain_text
 from gapless.query.kql.functions.signature import Family
+from gapless.query.kql.json_sql import array_text, is_array, let, numbers
 from gapless.query.kql.scalars import (
+    DYNAMIC,
     NULLABLE_STRING,
+    STRING,
     Scalar,
 )
 from gapless.query.kql.sql import apply
+from gapless.query.kql.to_text import to_string
 
 FAMILY = Family("Encodings and hashes")
+
+_BASE64 = "regexp_full_match($1, '(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?')"
 
 FAMILY.sql(
     "base64_encode_tostring(text: string): string",
@@ -21,9 +29,6 @@ FAMILY.sql(
     ["base64_encodestring"],
 )
 FAMILY.sql("url_encode(text: string): string", "url_encode($1)", "With % escapes for an address.")
-FAMILY.sql("hash_md5(text: string): string", "md5($1)", "MD5 as hexadecimal digits.")
-FAMILY.sql("hash_sha1(text: string): string", "sha1($1)", "SHA-1 as hexadecimal digits.")
-FAMILY.sql("hash_sha256(text: string): string", "sha256($1)", "SHA-256 as hexadecimal digits.")
 
 
 @FAMILY.function(
@@ -32,10 +37,73 @@ FAMILY.sql("hash_sha256(text: string): string", "sha256($1)", "SHA-256 as hexade
     ["base64_decodestring"],
 )
 def _base64_decode(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    valid = "regexp_full_match($1, '(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?')"
-    return apply(f"CASE WHEN {valid} THEN TRY(decode(from_base64($1))) END", arguments, NULLABLE_STRING)
+    return apply(f"CASE WHEN {_BASE64} THEN TRY(decode(from_base64($1))) END", arguments, NULLABLE_STRING)
 
 
 @FAMILY.function("url_decode(text: string): string", "Without % escapes.")
 def _url_decode(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     return apply("TRY(url_decode($1))", arguments, NULLABLE_STRING)
+
+
+def _register_hash(name: str, function: str, title: str) -> None:
+    def build(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+        return apply(f"{function}($1)", (certain_text(to_string(arguments[0])),), STRING)
+
+    FAMILY.function(f"{name}(value: any): string", f"{title} of a value's text, as hexadecimal digits.")(
+        build
+    )
+
+
+_register_hash("hash_md5", "md5", "MD5")
+_register_hash("hash_sha1", "sha1", "SHA-1")
+_register_hash("hash_sha256", "sha256", "SHA-256")
+
+
+@FAMILY.function("base64_decode_toarray(text: string): dynamic", "The bytes of base64 as numbers.")
+def _base64_decode_toarray(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    byte = "CAST(concat('0x', substring(digits, 2 * i + 1, 2)) AS BIGINT)"
+    bytes = f"list_transform(range(0, length(digits) // 2), lambda i: {byte})"
+    sql = let("digits", "hex(from_base64($1))", array_text(bytes))
+    return apply(f"CASE WHEN {_BASE64} THEN {sql} END", arguments, DYNAMIC)
+
+
+@FAMILY.function(
+    "base64_encode_fromarray(bytes: dynamic): string", "An array of bytes, as numbers, in base64."
+)
+def _base64_encode_fromarray(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    byte = "CASE WHEN byte BETWEEN 0 AND 255 THEN CAST(byte AS BIGINT) END"
+    listed = f"list_transform({numbers('$1')}, lambda byte: {byte})"
+    digits = "array_to_string(list_transform(bytes, lambda byte: format('{:02x}', byte)), '')"
+    known = "len(list_filter(bytes, lambda byte: byte IS NULL)) = 0"
+    sql = let("bytes", listed, f"CASE WHEN {known} THEN base64(unhex({digits})) END")
+    return apply(f"coalesce(CASE WHEN {is_array('$1')} THEN {sql} END, '')", arguments, STRING)
+
+
+@FAMILY.function(
+    "unicode_codepoints_from_string(text: string): dynamic",
+    "The code points of a text's characters.",
+    ["to_utf8"],
+)
+def _codepoints_from_string(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    points = "list_transform(string_split($1, ''), lambda each: unicode(each))"
+    return apply(f"CASE WHEN $1 = '' THEN '[]' ELSE {array_text(points)} END", arguments, DYNAMIC)
+
+
+@FAMILY.function(
+    "unicode_codepoints_to_string(...points: any): string",
+    "The text of code points: numbers, and arrays of them.",
+    ["make_string"],
+)
+def _codepoints_to_string(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    if not arguments:
+        raise call.error("needs code points")
+    values = [to_dynamic(argument) for argument in arguments]
+    lists = ", ".join(
+        f"CASE WHEN {is_array(place)} THEN {numbers(place)} ELSE [TRY_CAST({place} AS DOUBLE)] END"
+        for place in (f"${index}" for index in range(1, len(values) + 1))
+    )
+    valid = "point BETWEEN 1 AND 55295 OR point BETWEEN 57344 AND 1114111"
+    character = f"CASE WHEN {valid} THEN chr(CAST(point AS INTEGER)) END"
+    return apply(
+        f"array_to_string(list_transform(flatten([{lists}]), lambda point: {character}), '')", values, STRING
+    )

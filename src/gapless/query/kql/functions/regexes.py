@@ -40,7 +40,7 @@ def _countof(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     if len(search.value) == 1:
         return apply("length($1) - length(replace($1, $2, ''))", arguments[:2], LONG)
     places = f"range(1, length($1) + 2 - {len(search.value)})"
-    found = f"list_filter({places}, lambda at: substring($1, at, {len(search.value)}) = $2)"
+    found = f"list_filter({places}, lambda place: substring($1, place, {len(search.value)}) = $2)"
     return apply(f"len({found})", arguments[:2], LONG)
 
 
@@ -71,20 +71,18 @@ def _extract_all(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     pattern = checked_regex(arguments[0], call.at)
     assert isinstance(pattern, Constant)
     try:
-        groups = re.compile(pattern.value).groups
+        compiled = re.compile(pattern.value)
+        groups = compiled.groups
     except re.error:
         raise call.unsupported(f"the regular expression {pattern.value}") from None
     if groups == 0:
         raise call.error("needs a regular expression with a group in parentheses")
     wanted = list(range(1, groups + 1))
     if len(arguments) == 3:
-        wanted = call.constant(arguments[1], "a list of groups").value
-        if (
-            not isinstance(wanted, list)
-            or not wanted
-            or not all(isinstance(g, int) and 0 < g <= groups for g in wanted)
-        ):
-            raise call.unsupported("a group by name")
+        named = call.constant(arguments[1], "a list of groups").value
+        wanted = [compiled.groupindex.get(each, each) for each in named] if isinstance(named, list) else []
+        if not wanted or not all(isinstance(group, int) and 0 < group <= groups for group in wanted):
+            raise call.error("needs an array of its groups, by number or by name")
     elif len(arguments) != 2:
         raise call.error("needs a regular expression and a text")
     text = certain_text(to_string(arguments[-1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gapless.query.kql.functions import (
+    array_orders,
     arrays,
     bags,
     calendar_units,
@@ -10,8 +11,10 @@ from gapless.query.kql.functions import (
     dynamics,
     empty,
     encodings,
-    network,
+    ipv4,
+    ipv6,
     numbers,
+    positions,
     regexes,
     series,
     series_fill,
@@ -20,6 +23,7 @@ from gapless.query.kql.functions import (
     text,
     time_formats,
     times,
+    urls,
 )
 from gapless.query.kql.functions.signature import Function
 
@@ -28,6 +32,7 @@ FAMILIES = (
     choices.FAMILY,
     empty.FAMILY,
     text.FAMILY,
+    positions.FAMILY,
     regexes.FAMILY,
     encodings.FAMILY,
     numbers.FAMILY,
@@ -36,9 +41,12 @@ FAMILIES = (
     time_formats.FAMILY,
     dynamics.FAMILY,
     arrays.FAMILY,
+    array_orders.FAMILY,
     sets.FAMILY,
     bags.FAMILY,
-    network.FAMILY,
+    ipv4.FAMILY,
+    ipv6.FAMILY,
+    urls.FAMILY,
     series.FAMILY,
     series_fill.FAMILY,
     series_statistics.FAMILY,

@@ -34,7 +34,7 @@ def _present(missing: str) -> str:
 def _last_before(positions: str) -> str:
     """SQL: for each position, itself or the last before it that is not NULL."""
     return (
-        f"list_reduce({positions}, lambda found, at: list_append(found, coalesce(at, found[-1])), "
+        f"list_reduce({positions}, lambda found, place: list_append(found, coalesce(place, found[-1])), "
         "CAST([] AS BIGINT[]))"
     )
 
@@ -47,7 +47,7 @@ def _first_after(positions: str) -> str:
 def _filled(direction: str, call: Call, arguments: Sequence[Scalar]) -> Scalar:
     missing = _missing(call, arguments, 1)
     find = _last_before if direction == "forward" else _first_after
-    chosen = f"list_transform({find(_present(missing))}, lambda at, i: all_items[coalesce(at, i)])"
+    chosen = f"list_transform({find(_present(missing))}, lambda place, i: all_items[coalesce(place, i)])"
     filled = let("all_items", items("$1"), array_text(chosen))
     return apply(f"CASE WHEN {is_array('$1')} THEN {filled} END", arguments[:1], DYNAMIC)
 
@@ -90,20 +90,20 @@ def _fill_linear(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     missing = _missing(call, arguments, 1)
     edges = call.constant(arguments[2], "whether to fill edges").value if len(arguments) > 2 else True
     value = arguments[3] if len(arguments) > 3 else Constant(0.0, REAL)
-    a, b = "all_numbers[ends.left[i]]", "all_numbers[ends.right[i]]"
-    share = "(i - ends.left[i]) / (ends.right[i] - ends.left[i])"
+    a, b = "all_numbers[ends.before[i]]", "all_numbers[ends.after[i]]"
+    share = "(i - ends.before[i]) / (ends.after[i] - ends.before[i])"
     outside = f"coalesce({a}, {b})" if edges else "NULL"
     point = (
-        f"CASE WHEN ends.left[i] = i THEN {a} WHEN ends.left[i] IS NULL OR ends.right[i] IS NULL "
+        f"CASE WHEN ends.before[i] = i THEN {a} WHEN ends.before[i] IS NULL OR ends.after[i] IS NULL "
         f"THEN {outside} ELSE {a} + ({b} - {a}) * {share} END"
     )
-    found = f"{{'left': {_last_before('present')}, 'right': {_first_after('present')}}}"
+    found = f"{{'before': {_last_before('present')}, 'after': {_first_after('present')}}}"
     line = let("ends", found, f"list_transform(all_numbers, lambda x, i: {point})")
     line = let("all_numbers", numbers("$1"), line)
     # An array of whole numbers stays one.
     whole = "len(list_filter(all_items, lambda item: json_type(item) = 'DOUBLE')) = 0"
     integers = array_text(f"list_transform({line}, lambda x: CAST(trunc(x) AS BIGINT))")
-    none = "len(list_filter(present, lambda at: at IS NOT NULL)) = 0"
+    none = "len(list_filter(present, lambda place: place IS NOT NULL)) = 0"
     constant = array_text("list_transform(all_items, lambda item: CAST($2 AS JSON))")
     filled = f"CASE WHEN {none} THEN {constant} WHEN {whole} THEN {integers} ELSE {numbers_text(line)} END"
     filled = let("all_items", items("$1"), let("present", _present(missing), filled))

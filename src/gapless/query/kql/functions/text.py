@@ -9,7 +9,6 @@ from gapless.query.kql.forms import certain_text
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.scalars import (
     DYNAMIC,
-    LONG,
     STRING,
     Constant,
     Scalar,
@@ -27,7 +26,6 @@ FAMILY.sql("tolower(text: string): string", "lower($1)", "In lower case.")
 
 FAMILY.sql("toupper(text: string): string", "upper($1)", "In upper case.")
 
-FAMILY.sql("reverse(text: string): string", "reverse($1)", "The characters from last to first.")
 
 FAMILY.sql(
     "replace_string(text: string, lookup: string, rewrite: string): string",
@@ -56,6 +54,11 @@ FAMILY.sql(
 FAMILY.sql(
     "isutf8(text: string): bool", "$1 IS NOT NULL", "Whether the text is valid UTF-8, as all text here is."
 )
+
+
+@FAMILY.function("reverse(value: any): string", "The characters of a value's text from last to first.")
+def _reverse(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    return apply("reverse($1)", (certain_text(to_string(arguments[0])),), STRING)
 
 
 @FAMILY.function("strcat(...values: any): string", "The texts of all values, one after the other.")
@@ -92,40 +95,24 @@ def _substring(call: Call, arguments: Sequence[Scalar]) -> Scalar:
 
 
 @FAMILY.function(
-    "indexof(text: any, lookup: any, start?: long, length?: long, occurrence?: long): long",
-    "The position, from 0, of a text in another; -1 if it is not there.",
-)
-def _indexof(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    texts = [certain_text(to_string(argument)) for argument in arguments[:2]]
-    if len(arguments) > 3:
-        raise call.unsupported("a length or an occurrence")
-    if len(arguments) == 2:
-        return apply("strpos($1, $2) - 1", texts, LONG)
-    start = call.constant(arguments[2], "a start")
-    if start.value is None or start.value < 0:
-        raise call.unsupported("a negative start")
-    tail = f"strpos(substring($1, {start.value + 1}), $2)"
-    return apply(f"CASE WHEN {tail} > 0 THEN {tail} + {start.value - 1} ELSE -1 END", texts, LONG)
-
-
-@FAMILY.function(
     "split(text: string, delimiter: string, index?: long): dynamic",
     "An array of the parts; with an index, an array of that part alone.",
 )
 def _split(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    delimiter = call.constant(arguments[1], "a delimiter")
-    if not delimiter.value:
+    delimiter = arguments[1]
+    if isinstance(delimiter, Constant) and not delimiter.value:
         raise call.unsupported("an empty delimiter")
     if len(arguments) == 2:
-        return apply("CAST(to_json(string_split($1, $2)) AS VARCHAR)", arguments, DYNAMIC)
-    index = call.constant(arguments[2], "an index").value
-    if index is None or index < 0:
+        known = "" if isinstance(delimiter, Constant) else "CASE WHEN $2 <> '' THEN {} END"
+        parts = "CAST(to_json(string_split($1, $2)) AS VARCHAR)"
+        return apply(known.format(parts) if known else parts, arguments, DYNAMIC)
+    index = arguments[2]
+    if isinstance(index, Constant) and (index.value is None or index.value < 0):
         raise call.unsupported("a negative index")
-    part = f"string_split($1, $2)[{index + 1}]"
-    sql = (
-        f"CASE WHEN len(string_split($1, $2)) > {index} THEN CAST(to_json([{part}]) AS VARCHAR) ELSE '[]' END"
+    part = "list_slice(string_split($1, $2), $3 + 1, $3 + 1)"
+    return apply(
+        f"CASE WHEN $2 <> '' AND $3 >= 0 THEN CAST(to_json({part}) AS VARCHAR) END", arguments, DYNAMIC
     )
-    return apply(sql, arguments[:2], DYNAMIC)
 
 
 @FAMILY.function(

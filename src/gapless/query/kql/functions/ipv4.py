@@ -1,4 +1,4 @@
-"""Functions of addresses: IPv4 and URLs."""
+"""Functions of IPv4 addresses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 
 from gapless.query.kql.calls import Call
+from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.functions.signature import Family
+from gapless.query.kql.json_sql import array_text, let
 from gapless.query.kql.scalars import (
     BOOL,
     DYNAMIC,
@@ -16,9 +18,8 @@ from gapless.query.kql.scalars import (
     Scalar,
 )
 from gapless.query.kql.sql import apply
-from gapless.query.kql.to_text import to_string
 
-FAMILY = Family("Addresses")
+FAMILY = Family("IPv4 addresses")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|[01]?\d?\d)"
 #: An address, and the length of its prefix, if it has one.
 _ADDRESS = rf"^\s*({_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET})(?:/(\d{{1,2}}))?\s*$"
@@ -89,46 +90,103 @@ def _is_in_any_range(call: Call, arguments: Sequence[Scalar]) -> Scalar:
 
 
 @FAMILY.function(
-    "ipv4_compare(a: string, b: string, const prefix?: long): long",
+    "ipv4_compare(a: string, b: string, prefix?: long): long",
     "-1, 0 or 1: how two IPv4 addresses stand in order.",
 )
 def _compare(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     one, other, valid = _masked(call, arguments)
     order = f"CASE WHEN {one} < {other} THEN -1 WHEN {one} > {other} THEN 1 WHEN {one} = {other} THEN 0 END"
     sql = f"CASE WHEN {valid} THEN {order} END"
-    return apply(sql, arguments[:2], LONG)
+    return apply(sql, arguments, LONG)
 
 
 @FAMILY.function(
-    "ipv4_is_match(a: string, b: string, const prefix?: long): bool", "Whether two IPv4 addresses are one."
+    "ipv4_is_match(a: string, b: string, prefix?: long): bool", "Whether two IPv4 addresses are one."
 )
 def _is_match(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     one, other, valid = _masked(call, arguments)
-    return apply(f"CASE WHEN {valid} THEN {one} = {other} END", arguments[:2], BOOL)
+    return apply(f"CASE WHEN {valid} THEN {one} = {other} END", arguments, BOOL)
 
 
 def _masked(call: Call, arguments: Sequence[Scalar]) -> tuple[str, str, str]:
-    prefix = call.constant(arguments[2], "a prefix").value if len(arguments) > 2 else 32
-    if prefix is None or not 0 <= prefix <= 32:
+    """SQL of the networks of two addresses, and of whether both are valid."""
+    given = arguments[2] if len(arguments) > 2 else Constant(32, LONG)
+    if isinstance(given, Constant) and (given.value is None or not 0 <= given.value <= 32):
         raise call.error("needs a prefix from 0 to 32")
+    prefix = "$3" if len(arguments) > 2 else "32"
     length = f"least({prefix}, {prefix_of('$1')}, {prefix_of('$2')})"
     width = f"(CAST(1 AS BIGINT) << (32 - {length}))"
-    valid = f"{prefix_of('$1')} <= 32 AND {prefix_of('$2')} <= 32"
+    valid = f"{prefix} BETWEEN 0 AND 32 AND {prefix_of('$1')} <= 32 AND {prefix_of('$2')} <= 32"
     return f"({number_of('$1')}) // {width}", f"({number_of('$2')}) // {width}", valid
 
 
-@FAMILY.function("format_ipv4(address: any, const prefix?: long): string", "An address, masked, as text.")
-def _format_ipv4(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    if arguments[0].type.name not in ("int", "long"):
-        raise call.unsupported("an address that is no number")
-    prefix = call.constant(arguments[1], "a prefix").value if len(arguments) > 1 else 32
-    if prefix is None or not 0 <= prefix <= 32:
-        return Constant("", STRING)
-    width = 1 << (32 - prefix)
-    masked = f"($1 // {width} * {width})"
+def _formatted(call: Call, arguments: Sequence[Scalar], suffix: str) -> Scalar:
+    """An address, a number or a text, with what is beyond its prefix cleared."""
+    address = arguments[0]
+    is_text = address.type.name == "string"
+    if not is_text and address.type.name not in ("int", "long"):
+        raise call.error("needs an address as a text or a number")
+    number = f"({number_of('$1')})" if is_text else "$1"
+    own = prefix_of("$1") if is_text else "32"
+    given = "$2" if len(arguments) > 1 else "32"
+    width = "(CAST(1 AS BIGINT) << (32 - length))"
+    masked = f"(number // {width} * {width})"
     parts = f"{masked} // 16777216, {masked} // 65536 % 256, {masked} // 256 % 256, {masked} % 256"
-    text = f"format('{{:d}}.{{:d}}.{{:d}}.{{:d}}', {parts})"
-    return apply(f"CASE WHEN $1 BETWEEN 0 AND 4294967295 THEN {text} ELSE '' END", arguments[:1], STRING)
+    text = f"concat(format('{{:d}}.{{:d}}.{{:d}}.{{:d}}', {parts}){suffix})"
+    valid = f"number BETWEEN 0 AND 4294967295 AND {given} BETWEEN 0 AND 32 AND {own} <= 32"
+    shown = let(
+        "number", number, let("length", f"least({own}, {given})", f"CASE WHEN {valid} THEN {text} END")
+    )
+    return apply(f"coalesce({shown}, '')", [ticks(certain_text(each)) for each in arguments], STRING)
+
+
+@FAMILY.function("format_ipv4(address: any, prefix?: long): string", "An address, masked, as text.")
+def _format_ipv4(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    return _formatted(call, arguments, "")
+
+
+@FAMILY.function(
+    "format_ipv4_mask(address: any, prefix?: long): string", "An address, masked, as text with its prefix."
+)
+def _format_ipv4_mask(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    return _formatted(call, arguments, ", '/', length")
+
+
+@FAMILY.function(
+    "parse_ipv4_mask(address: string, prefix: long): long",
+    "An IPv4 address as a number, with what is beyond the prefix cleared.",
+)
+def _parse_ipv4_mask(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    width = f"(CAST(1 AS BIGINT) << (32 - least($2, {prefix_of('$1')})))"
+    valid = f"$2 BETWEEN 0 AND 32 AND {prefix_of('$1')} <= 32"
+    return apply(f"CASE WHEN {valid} THEN ({number_of('$1')}) // {width} * {width} END", arguments, LONG)
+
+
+@FAMILY.function(
+    "ipv4_netmask_suffix(address: string): long", "The prefix of an IPv4 address; 32 without one."
+)
+def _netmask_suffix(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    valid = f"({number_of('$1')}) IS NOT NULL AND {prefix_of('$1')} <= 32"
+    return apply(f"CASE WHEN {valid} THEN {prefix_of('$1')} END", arguments, LONG)
+
+
+@FAMILY.function(
+    "ipv4_range_to_cidr_list(first: string, last: string): dynamic",
+    "The networks that together are all addresses from the first to the last.",
+)
+def _range_to_cidr_list(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    # At each step the largest network that begins there and ends in the range: 64 of them at most.
+    width = "(CAST(1 AS BIGINT) << bits)"
+    fits = f"done.at % {width} = 0 AND done.at + {width} - 1 <= ({number_of('$2')})"
+    largest = f"list_max(list_filter(range(0, 33), lambda bits: {fits}))"
+    address = "format('{:d}.{:d}.{:d}.{:d}/{:d}', done.at // 16777216, done.at // 65536 % 256, "
+    address += "done.at // 256 % 256, done.at % 256, 32 - bits)"
+    step = f"{{'at': done.at + {width}, 'networks': list_append(done.networks, {address})}}"
+    step = f"CASE WHEN done.at <= ({number_of('$2')}) THEN {let('bits', largest, step)} ELSE done END"
+    start = f"{{'at': ({number_of('$1')}), 'networks': CAST([] AS VARCHAR[])}}"
+    found = f"list_reduce(range(0, 64), lambda done, i: {step}, {start}).networks"
+    valid = f"({number_of('$1')}) <= ({number_of('$2')})"
+    return apply(f"CASE WHEN {valid} THEN {array_text(found)} END", arguments, DYNAMIC)
 
 
 @FAMILY.function(
@@ -162,48 +220,3 @@ def _has_any(call: Call, text: Scalar, given: Sequence[Scalar]) -> Scalar:
 
 def _refused(call: Call, address: str) -> Scalar:
     raise call.error(f"{address!r} is no IPv4 address")
-
-
-_URL = r"^(?:([A-Za-z][A-Za-z0-9+.-]*)://)?(?:([^:@/?#]*)(?::([^@/?#]*))?@)?([^:/?#]*)(?::(\d+))?(/[^?#]*)?(?:\?([^#]*))?(?:#(.*))?$"
-
-
-@FAMILY.function("parse_url(url: any): dynamic", "The parts of a URL as a bag.")
-def _parse_url(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    text = to_string(arguments[0])
-
-    def part(group: int) -> str:
-        return f"regexp_extract($1, '{_URL}', {group})"
-
-    names = ("Scheme", "Username", "Password", "Host", "Port", "Path", "Fragment")
-    groups = {"Scheme": 1, "Username": 2, "Password": 3, "Host": 4, "Port": 5, "Path": 6, "Fragment": 8}
-    members = {name: f"CAST(to_json({part(groups[name])}) AS VARCHAR)" for name in names}
-    parsed = _bag(
-        {
-            **{k: members[k] for k in ("Scheme", "Host", "Port", "Path", "Username", "Password")},
-            "Query Parameters": _query_bag(part(7)),
-            "Fragment": members["Fragment"],
-        }
-    )
-    valid = f"regexp_matches($1, '^[A-Za-z][A-Za-z0-9+.-]*://') AND regexp_matches($1, '{_URL}')"
-    return apply(f"CASE WHEN {valid} THEN {parsed} END", (text,), DYNAMIC)
-
-
-@FAMILY.function("parse_urlquery(query: any): dynamic", "The parameters of a URL's query as a bag.")
-def _parse_urlquery(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    parsed = _bag({"Query Parameters": _query_bag("$1")})
-    return apply(f"CASE WHEN $1 <> '' THEN {parsed} END", (to_string(arguments[0]),), DYNAMIC)
-
-
-def _bag(members: dict[str, str]) -> str:
-    parts = ", ".join(
-        f"'{',' if index else ''}\"{name}\":', {value}" for index, (name, value) in enumerate(members.items())
-    )
-    return f"concat('{{', {parts}, '}}')"
-
-
-def _query_bag(place: str) -> str:
-    pairs = f"list_filter(string_split({place}, '&'), lambda p: contains(p, '='))"
-    key = "CAST(to_json(split_part(p, '=', 1)) AS VARCHAR)"
-    value = "CAST(to_json(substring(p, strpos(p, '=') + 1)) AS VARCHAR)"
-    members = f"list_transform({pairs}, lambda p: concat({key}, ':', {value}))"
-    return f"concat('{{', array_to_string({members}, ','), '}}')"
