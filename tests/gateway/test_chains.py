@@ -51,11 +51,11 @@ def test_an_honest_agent_is_never_in_conflict(
     signed = [s for s in statements("a", 0, count, "", "e") if s.n not in lost]
     arriving = sorted(signed, key=lambda s: (s.n + delays[s.n], s.n))
     index = MemoryIndex()
-    chains = Chains(index, chains_max=10)
+    chains: Chains[None] = Chains(index, chains_max=10)
     newest = -1
     for statement in arriving:
         if statement.n in restarts:
-            chains = Chains(index, chains_max=10)
+            chains: Chains[None] = Chains(index, chains_max=10)
         verdict = chains.judge(statement)
         assert verdict == Verdict("next" if statement.n > newest else "late")
         chains.take(statement)
@@ -70,7 +70,7 @@ def test_a_restored_spool_is_in_conflict_at_the_latest_where_it_was_restored_fro
 ) -> None:
     back = min(back, before - 1)
     honest = statements("a", 0, before, "", "e")
-    chains = Chains(MemoryIndex(), chains_max=10)
+    chains: Chains[None] = Chains(MemoryIndex(), chains_max=10)
     run(chains, honest)
     restored_at = before - 1 - back
     prev = honest[restored_at - 1].digest if restored_at else ""
@@ -79,7 +79,7 @@ def test_a_restored_spool_is_in_conflict_at_the_latest_where_it_was_restored_fro
 
 
 def test_a_clone_that_is_ahead_shows_when_the_other_reaches_it() -> None:
-    chains = Chains(MemoryIndex(), chains_max=10)
+    chains: Chains[None] = Chains(MemoryIndex(), chains_max=10)
     common = statements("a", 0, 5, "", "e")
     run(chains, common)
     ahead = statements("b", 5, 9, common[-1].digest, "e")
@@ -90,7 +90,7 @@ def test_a_clone_that_is_ahead_shows_when_the_other_reaches_it() -> None:
 
 
 def test_only_epochs_that_both_sides_count_in_are_fenced() -> None:
-    chains = Chains(MemoryIndex(), chains_max=10)
+    chains: Chains[None] = Chains(MemoryIndex(), chains_max=10)
     common = statements("a", 0, 3, "", "old", "gone")
     run(chains, common)
     twin = Statement(KEY, 2, "b2", "a1", frozenset({"old", "mine"}))
@@ -100,7 +100,7 @@ def test_only_epochs_that_both_sides_count_in_are_fenced() -> None:
 
 
 def test_the_newest_once_more_is_nothing_new() -> None:
-    chains = Chains(MemoryIndex(), chains_max=10)
+    chains: Chains[None] = Chains(MemoryIndex(), chains_max=10)
     sent = statements("a", 0, 3, "", "e")
     run(chains, sent)
     assert chains.judge(sent[2]) == Verdict("again")
@@ -109,7 +109,7 @@ def test_the_newest_once_more_is_nothing_new() -> None:
 
 def test_chains_beyond_the_bound_are_asked_of_the_index_again() -> None:
     index = MemoryIndex()
-    chains = Chains(index, chains_max=2)
+    chains: Chains[None] = Chains(index, chains_max=2)
     for n in range(5):
         chains.take(Statement((f"agent-{n}", "k"), 0, "d", "", frozenset()))
     assert len(chains._chains) == 2
@@ -121,7 +121,7 @@ def test_chains_beyond_the_bound_are_asked_of_the_index_again() -> None:
 
 
 def test_memory_of_a_chain_is_bounded() -> None:
-    chains = Chains(MemoryIndex(), chains_max=2)
+    chains: Chains[None] = Chains(MemoryIndex(), chains_max=2)
     run(chains, statements("a", 0, 500, "", "e"))
     assert len(chains._chains[KEY].digests) == LATE_MAX + 1
 
@@ -141,3 +141,19 @@ def test_fences_find_streams_by_identity_and_forget_the_oldest() -> None:
     fences.add(keys[2])
     assert keys[0] not in fences
     assert fences.among(claims) == keys[1:]
+
+
+def test_statements_under_way_count_until_they_are_given_up() -> None:
+    chains: Chains[str] = Chains(MemoryIndex(), chains_max=1)
+    first, second, third = statements("a", 0, 3, "", "e")
+    [other] = statements("b", 2, 3, "b1", "e")
+    chains.take(first)
+    chains.begin(third, "third")
+    assert (chains.judge(second).kind, chains.awaited(second)) == ("late", "third")
+    assert (chains.judge(third).kind, chains.awaited(third)) == ("again", "third")
+    assert chains.judge(other) == Verdict("conflict", frozenset({"e"}))
+    assert (chains.judge(first).kind, chains.awaited(first)) == ("late", None)
+    chains.take(Statement(("another", "k"), 0, "d", "", frozenset()))
+    assert chains.judge(second).kind == "late"  # not forgotten while it is under way
+    chains.give_up(third)
+    assert (chains.judge(second).kind, chains.judge(third).kind) == ("next", "next")

@@ -17,7 +17,7 @@ import pytest
 from gapless.gateway.settings import GatewaySettings
 from gapless.model.claim import ClaimSet, Loss, Restart, StreamClaim
 from gapless.model.entry import ClaimsEntry, Kind
-from gapless.model.errors import Busy
+from gapless.model.errors import Busy, Unavailable
 from gapless.model.finding import Finding
 from gapless.model.signing import Signed, Signer
 from gapless.model.stream import EpochOpen, StreamKey
@@ -279,6 +279,48 @@ def test_claims_have_room_in_the_journal_while_it_takes_no_batches(running: Plat
     assert accepted(running.claim(Agent().claims(EPOCH)))
     running.portal.call(held.set)
     assert request.result(10).status_code == 200
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("again", [False, True])
+def test_claims_that_come_while_later_ones_are_under_way_wait_for_those(
+    running: Platform, again: bool, refused: bool
+) -> None:
+    """Earlier ones are not journaled behind later ones, nor the same ones twice; and if the journal does not
+    take the later ones, nobody was told that it did."""
+    append, held = running.journal.append, asyncio.Event()
+    chains = running.gateway.claims._chains
+    awaited, entered = chains.awaited, list[object]()
+
+    def asked(statement: Any) -> Any:
+        entered.append(statement)
+        return awaited(statement)
+
+    async def slow(messages: Any) -> list[int]:
+        entered.append(messages)
+        if len(entered) == 1:
+            await held.wait()
+            if refused:
+                raise Unavailable("the disk is full: make room")
+        return await append(messages)
+
+    running.gateway.claims._journal.append = slow  # type: ignore[method-assign]
+    chains.awaited = asked  # type: ignore[method-assign]
+    agent = Agent()
+    earlier, later = agent.claims(EPOCH), agent.claims(EPOCH, losses=(loss("l1"),))
+    requests = []
+    for number, signed in enumerate((later, later if again else earlier), 1):
+        content = msgspec.json.encode(signed)
+        requests.append(running.start("POST", "/v1/claims", content=content, headers=running.admin))
+        until(lambda: len(entered) == number)  # noqa: B023
+    assert not any(request.done() for request in requests)
+    running.portal.call(held.set)
+    codes = [request.result(10).status_code for request in requests]
+    assert codes == ([503, 503] if refused else [200, 200])
+    assert journaled(running) == ([] if refused else [later])
+    assert accepted(running.claim(later))["losses"] == ["l1"]
+    assert journaled(running) == [later]
+    assert findings(running) == []
 
 
 def test_claims_have_limits_of_their_own(running: Platform) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from threading import Lock
-from typing import Literal, NamedTuple, Protocol
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from gapless.gateway.admission import EpochKey
 from gapless.model.claim import StreamClaim
@@ -65,15 +65,32 @@ class Index(Protocol):
     def newest(self, key: ChainKey) -> Newest | None: ...
 
 
-class _Chain:
+W = TypeVar("W")
+
+
+class _Chain(Generic[W]):
+    """``under_way`` are statements that the journal is about to have, each with whoever brings it."""
+
     def __init__(self, newest: Newest | None) -> None:
         self.newest = newest
         self.digests = {newest.n: newest.digest} if newest else {}
+        self.under_way: list[tuple[Statement, W]] = []
 
     def contradicts(self, statement: Statement) -> bool:
-        known = self.digests.get(statement.n, statement.digest)
-        before = self.digests.get(statement.n - 1, statement.prev)
+        digests = dict(self.digests)
+        for other, _ in self.under_way:
+            digests |= {other.n: other.digest, other.n - 1: other.prev}
+        known = digests.get(statement.n, statement.digest)
+        before = digests.get(statement.n - 1, statement.prev)
         return (known, before) != (statement.digest, statement.prev)
+
+    def expected(self) -> Newest | None:
+        """The newest, once those under way are journaled."""
+        newest = self.newest
+        for other, _ in self.under_way:
+            if newest is None or other.n > newest.n:
+                newest = Newest(other.n, other.digest, other.epochs)
+        return newest
 
     def learn(self, statement: Statement) -> None:
         self.digests.setdefault(statement.n, statement.digest)
@@ -84,18 +101,19 @@ class _Chain:
         self.digests = {n: digest for n, digest in self.digests.items() if n >= oldest}
 
 
-class Chains:
-    """The newest statements of every agent. ``chains_max`` bounds the agents held in memory."""
+class Chains(Generic[W]):
+    """The newest statements of every agent. ``chains_max`` bounds the agents held in memory, but for those
+    with statements under way. ``W`` stands for whoever brings one."""
 
     def __init__(self, index: Index, *, chains_max: int) -> None:
         self._index = index
         self._chains_max = chains_max
-        self._chains: OrderedDict[ChainKey, _Chain] = OrderedDict()
+        self._chains: OrderedDict[ChainKey, _Chain[W]] = OrderedDict()
 
     def judge(self, statement: Statement) -> Verdict:
-        """How a statement stands to those journaled before; changes nothing."""
+        """How a statement stands to those journaled before, or about to be; changes nothing."""
         chain = self._chain(statement.key)
-        newest = chain.newest
+        newest = chain.expected()
         if newest is None:
             return Verdict("next")
         if chain.contradicts(statement) or statement.n < newest.n - LATE_MAX:
@@ -104,16 +122,37 @@ class Chains:
             return Verdict("next")
         return Verdict("again" if statement.n == newest.n else "late")
 
+    def begin(self, statement: Statement, by: W) -> None:
+        """A statement is about to be journaled: until ``take`` or ``give_up`` it counts as if it were."""
+        self._chain(statement.key).under_way.append((statement, by))
+
+    def awaited(self, statement: Statement) -> W | None:
+        """Who brings the statement without which this one would be neither late nor again; None if what is
+        journaled already makes it so."""
+        chain = self._chain(statement.key)
+        if chain.newest is not None and chain.newest.n >= statement.n:
+            return None
+        return next((by for other, by in chain.under_way if other.n >= statement.n), None)
+
     def take(self, statement: Statement) -> None:
         """A statement is journaled, or came late and was left out: remember it."""
-        self._chain(statement.key).learn(statement)
+        chain = self._chain(statement.key)
+        chain.learn(statement)
+        self.give_up(statement)
 
-    def _chain(self, key: ChainKey) -> _Chain:
+    def give_up(self, statement: Statement) -> None:
+        """A statement is not under way any more."""
+        chain = self._chain(statement.key)
+        chain.under_way = [each for each in chain.under_way if each[0] is not statement]
+
+    def _chain(self, key: ChainKey) -> _Chain[W]:
         chain = self._chains.get(key)
         if chain is None:
             chain = self._chains[key] = _Chain(self._index.newest(key))
             if len(self._chains) > self._chains_max:
-                self._chains.popitem(last=False)
+                idle = (k for k, other in self._chains.items() if not other.under_way and k != key)
+                if (oldest := next(idle, None)) is not None:
+                    del self._chains[oldest]
         self._chains.move_to_end(key)
         return chain
 

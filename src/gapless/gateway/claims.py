@@ -6,6 +6,7 @@ queue has room for them whatever the batches do.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -61,6 +62,7 @@ class _Plan(NamedTuple):
     verdict: Verdict
     findings: list[Finding]
     not_allowed: list[StreamKey]
+    awaited: asyncio.Future[bool] | None
 
     def messages(self, now_us: int) -> list[Message]:
         """What must be durable before the answer."""
@@ -89,7 +91,10 @@ class ClaimsIntake:
         self._settings = settings
         self._metrics = metrics
         self._now_us = now_us
-        self._chains = Chains(_JournaledChains(index, journal.reader()), chains_max=settings.chains_max)
+        # Each statement under way has a future: whether the journal took it.
+        self._chains: Chains[asyncio.Future[bool]] = Chains(
+            _JournaledChains(index, journal.reader()), chains_max=settings.chains_max
+        )
         self._worker = Worker("claims")
 
     async def accept(self, token: Token, body: Buffer) -> ClaimsAnswer:
@@ -111,12 +116,22 @@ class ClaimsIntake:
 
     async def _accept(self, token: Token, body: Buffer) -> ClaimsAnswer:
         now_us = self._now_us()
-        plan = await self._worker.run(self._examine, token, body, now_us)
-        await self._journal.append(plan.messages(now_us))
-        reached("claims", "journaled", Unavailable)
-        return await self._worker.run(self._settle, plan)
+        taken = asyncio.get_running_loop().create_future()
+        plan = await self._worker.run(self._examine, token, body, now_us, taken)
+        if plan.awaited is not None and not await plan.awaited:
+            raise Unavailable("the journal did not take this agent's newest claims: send the next ones")
+        try:
+            await self._journal.append(plan.messages(now_us))
+            reached("claims", "journaled", Unavailable)
+            answer = await self._worker.run(self._settle, plan)
+            taken.set_result(True)
+        except BaseException:
+            self._worker.run_later(self._chains.give_up, plan.statement)
+            taken.set_result(False)
+            raise
+        return answer
 
-    def _examine(self, token: Token, body: Buffer, now_us: int) -> _Plan:
+    def _examine(self, token: Token, body: Buffer, now_us: int, taken: asyncio.Future[bool]) -> _Plan:
         signed = decode_json(body, Signed, "a signed statement")
         try:
             claims = verify(signed, signed.key, ClaimSet)
@@ -141,7 +156,10 @@ class ClaimsIntake:
         )
         verdict = self._chains.judge(statement)
         rollbacks = self._rollbacks(claims, verdict, now_us)
-        return _Plan(signed, claims, statement, verdict, rollbacks, not_allowed)
+        awaited = None if verdict.journal else self._chains.awaited(statement)
+        if verdict.journal:
+            self._chains.begin(statement, taken)
+        return _Plan(signed, claims, statement, verdict, rollbacks, not_allowed, awaited)
 
     def _rollbacks(self, claims: ClaimSet, verdict: Verdict, now_us: int) -> list[Finding]:
         """What the journal is told of a conflict: once per epoch that both sides count in."""
