@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from gapless.agent.layout import config_path, restarts_path, status_path
 from gapless.agent.status import Running
 from gapless.model.claim import Restart
+from waiting import until
 
 CONFIG = """
 [agent]
@@ -32,13 +32,6 @@ paths = ["{directory}/*.log"]
 tenant = "contoso"
 table = "SigninLogs"
 """
-
-
-def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "it never came true"
-        time.sleep(0.02)
 
 
 class Agent:

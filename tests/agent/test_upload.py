@@ -34,7 +34,6 @@ from upload_rig import (
     says,
     silent,
     slow_reader,
-    until,
 )
 
 from gapless.agent.acks import AckWriter
@@ -50,6 +49,7 @@ from gapless.log.layout import segment_bases, segment_path
 from gapless.model.errors import Unavailable
 from gapless.testing.disk import SimDisk
 from gapless.testing.faults import Fault, faults
+from waiting import until
 
 
 @pytest.fixture

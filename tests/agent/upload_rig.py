@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,14 +41,6 @@ QUICK = UploadSettings(
     retry_max_s=0.1,
     failback_s=0.2,
 )
-
-
-def until(condition: Callable[[], object], timeout_s: float = 15.0) -> None:
-    """Wait for another thread to make ``condition`` true."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.002)
 
 
 def result(header: BatchHeader | Spooled, signer: Signer = SIGNER, **other: Any) -> dict[str, Any]:

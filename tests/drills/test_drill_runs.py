@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,15 +21,9 @@ from gapless.drills.outcome import ActOutcome
 from gapless.drills.tenant import AgentPlan
 from gapless.drills.workload import generate
 from gapless.model.claim import Restart
+from waiting import until
 
 COMMAND = (sys.executable, "-c", "from gapless.cli.main import main; main()", "drill")
-
-
-def until(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "it never came true"
-        time.sleep(0.05)
 
 
 def processes_of(directory: Path) -> Iterator[int]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -160,14 +159,6 @@ class Platform:
 
     def entries(self, kind: Kind | None = None) -> list[Frame]:
         return entries(self.directory / "journal", kind)
-
-
-def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
-    """Wait for another thread to make ``condition`` true."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.002)
 
 
 def entries(directory: Path, kind: Kind | None = None) -> list[Frame]:

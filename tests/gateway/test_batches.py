@@ -20,8 +20,9 @@ from gapless.model.entry import BatchEntry, Kind
 from gapless.model.finding import Finding
 from gapless.model.signing import Signed, Signer, verify
 from gapless.model.stream import EpochOpen, StreamKey
+from waiting import until
 
-from .support import EPOCH, NOW_US, STREAM, Platform, batch, body, epoch, frame, platform, until
+from .support import EPOCH, NOW_US, STREAM, Platform, batch, body, epoch, frame, platform
 
 SMALL = GatewaySettings(
     body_bytes_max=100_000,

@@ -21,9 +21,10 @@ from gapless.model.errors import Busy, Unavailable
 from gapless.model.finding import Finding
 from gapless.model.signing import Signed, Signer
 from gapless.model.stream import EpochOpen, StreamKey
+from waiting import until
 
 from .faults import FaultyDisk
-from .support import EPOCH, NOW_US, STREAM, Agent, Platform, batch, body, epoch, platform, until
+from .support import EPOCH, NOW_US, STREAM, Agent, Platform, batch, body, epoch, platform
 
 SETTINGS = GatewaySettings(
     requests_in_flight_max=2, claims_in_flight_max=2, claim_items_max=20, index_interval_s=0.02

@@ -16,9 +16,10 @@ from gapless.gateway.settings import GatewaySettings
 from gapless.model.batch import BatchHeader
 from gapless.model.entry import Kind
 from gapless.model.errors import Misconfigured, Unavailable
+from waiting import until
 
 from .faults import FaultyDisk, FaultyFile
-from .support import EPOCH, Agent, Platform, batch, body, platform, until
+from .support import EPOCH, Agent, Platform, batch, body, platform
 
 
 def error(answer: httpx.Response) -> tuple[int, str]:

@@ -19,8 +19,9 @@ from gapless.model.batch import BatchHeader
 from gapless.model.entry import BatchEntry, Kind
 from gapless.model.receipt import Receipt
 from gapless.model.signing import Signed, Signer, verify
+from waiting import until
 
-from .support import STREAM, batch, body, entries, epoch, until
+from .support import STREAM, batch, body, entries, epoch
 
 SENDERS = 4
 KILLS = 4

@@ -23,9 +23,10 @@ from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, RuleEntry
 from gapless.model.rule import Rule
 from gapless.model.signing import verify
 from gapless.model.stream import GATEWAY_AGENT, EpochOpen, StreamKey
+from waiting import until
 
 from .faults import FaultyDisk
-from .support import NOW_US, Agent, Platform, batch, platform, until
+from .support import NOW_US, Agent, Platform, batch, platform
 
 RULE = {
     "tenant": "contoso",

@@ -8,11 +8,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
+
+from waiting import until
 
 COMMAND = (sys.executable, "-c", "from gapless.cli.main import main; main()")
 
@@ -33,14 +34,6 @@ def environment(data: Path, token: str | None = None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GAPLESS_")}
     more = {"GAPLESS_DATA": str(data), "COLUMNS": "200"}
     return kept | more | ({} if token is None else {"GAPLESS_TOKEN": token})
-
-
-def until(condition: Callable[[], object], timeout_s: float = 25.0) -> None:
-    """Wait for other processes to make ``condition`` true."""
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "it never came true"
-        time.sleep(0.05)
 
 
 class Process:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from agent_rig import TABLE, Host
-from platform_rig import COMMAND, SQL, Up, cli, until, up
+from platform_rig import COMMAND, SQL, Up, cli, up
+
+from waiting import until
 
 
 @pytest.fixture(scope="module")

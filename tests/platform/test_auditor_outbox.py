@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import pytest
 from auditor_rig import EPOCH, SECOND, STREAM, FakeLake, Platform, messages
-from platform_rig import until
 
 from gapless.gateway import bounds
 from gapless.log.disk import OsDisk
@@ -24,6 +23,7 @@ from gapless.platform.auditor_poster import Poster
 from gapless.platform.auditor_reader import BooksReader, KnownFinding
 from gapless.platform.auditor_store import FILE, Step
 from gapless.platform.books import Bookkeeper
+from waiting import until
 
 SERVER = Path(__file__).parents[1] / "gateway" / "server.py"
 START = 1_000 * SECOND

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from platform_rig import SQL, cli, until, up
+from platform_rig import SQL, cli, up
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
@@ -25,6 +25,7 @@ from gapless.platform.app import platform_app
 from gapless.platform.children import Child
 from gapless.platform.gateway_process import gets_on, health
 from gapless.platform.up import UpSettings, run
+from waiting import until
 
 STALLED_S = 1.0
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from platform_rig import Up, cli, until, up
+from platform_rig import Up, cli, up
 
 from gapless.model.claim import ClaimSet, StreamClaim
 from gapless.model.signing import Signer
 from gapless.model.stream import EpochOpen, StreamKey
+from waiting import until
 
 STREAM = StreamKey("contoso", "SigninLogs", "host-7", "entra")
 SHOWN = {

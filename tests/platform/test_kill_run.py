@@ -17,7 +17,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from platform_rig import SQL, Process, cli, free_port, until
+from platform_rig import SQL, Process, cli, free_port
+
+from waiting import until
 
 RECORDS = int(os.environ.get("GAPLESS_KILL_RUN_RECORDS", 24_000))
 FILES = int(os.environ.get("GAPLESS_KILL_RUN_FILES", 8))

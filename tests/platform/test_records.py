@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 import zstandard
-from platform_rig import until, up
+from platform_rig import up
 
 from gapless.cli.batches import LINE_BYTES_MAX
 from gapless.cli.client import connect
@@ -27,6 +27,7 @@ from gapless.model.errors import GaplessError, Refused
 from gapless.model.receipt import Receipt
 from gapless.model.signing import Signed, Signer, verify
 from gapless.model.stream import EpochOpen, StreamKey
+from waiting import until
 
 TENANT, TABLE = "contoso", "Acme_CL"
 STREAM = StreamKey(TENANT, TABLE, "host-7", "app.log")

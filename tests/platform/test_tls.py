@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from agent_rig import Host
-from platform_rig import cli, until, up
+from platform_rig import cli, up
 
 from gapless.platform.layout import ca_path
+from waiting import until
 
 
 @pytest.mark.system

@@ -13,9 +13,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from platform_rig import COMMAND, SQL, Up, cli, environment, until, up
+from platform_rig import COMMAND, SQL, Up, cli, environment, up
 
 from gapless.services.generate import id_column, table_lines
+from waiting import until
 
 RECORDS = 8_000
 TABLE = "SigninLogs"
