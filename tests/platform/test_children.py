@@ -136,7 +136,13 @@ def test_a_time_to_judge_by_has_bounds(stalled_s: float, tmp_path: Path) -> None
 
 
 def _health(**stalled_s: float) -> Health:
-    fields = ("journal_stalled_s", "batches_stalled_s", "claims_stalled_s", "index_failing_s")
+    fields = (
+        "journal_stalled_s",
+        "batches_stalled_s",
+        "claims_stalled_s",
+        "uploads_stalled_s",
+        "index_failing_s",
+    )
     values = {name: stalled_s.get(name, 0.0) for name in fields}
     return Health(status="stuck", text="", index_behind_bytes=0, index_complete=True, **values)
 
@@ -145,7 +151,7 @@ def test_a_disk_that_refuses_is_no_reason_to_start_the_gateway_again() -> None:
     assert gets_on(_health(journal_stalled_s=3600.0, index_failing_s=3600.0))
 
 
-@pytest.mark.parametrize("what", ["batches_stalled_s", "claims_stalled_s"])
+@pytest.mark.parametrize("what", ["batches_stalled_s", "claims_stalled_s", "uploads_stalled_s"])
 def test_requests_that_never_end_are(what: str) -> None:
     assert gets_on(_health(**{what: 9.0}))
     assert not gets_on(_health(**{what: 11.0}))
