@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -82,6 +83,44 @@ def test_books_of_another_format_are_made_again_by_themselves(platform: Platform
     again = platform.bookkeeper()
     drain(again)
     assert totals(read_ledger(platform.directory)) == (10, 0, 0)
+
+
+def test_whatever_bit_of_the_books_changes_they_say_the_same_as_before(platform: Platform) -> None:
+    platform.journaled(0, 10)
+    platform.lost(20, 30)
+    keeper = platform.bookkeeper()
+    drain(keeper)
+    keeper.close()
+    platform.journaled(10, 20)
+    path = Path(platform.directory, auditor_store.FILE)
+    good = path.read_bytes()
+    for at in range(0, len(good), len(good) // 60):
+        changed = bytearray(good)
+        changed[at] ^= 1 << at % 8
+        path.write_bytes(changed)
+        again = platform.bookkeeper()
+        with suppress(Unavailable):  # it is seen to be damaged where it is damaged
+            drain(again)
+        drain(again)
+        assert totals(again.ledger) == totals(read_ledger(platform.directory)) == (20, 0, 0), at
+        again.close()
+
+
+@pytest.mark.parametrize("gone", ["deleted", "zeroed"])
+def test_books_that_go_while_they_are_kept_are_made_again(platform: Platform, gone: str) -> None:
+    keeper = platform.bookkeeper()
+    platform.journaled(0, 10)
+    drain(keeper)
+    path = Path(platform.directory, auditor_store.FILE)
+    if gone == "deleted":
+        path.unlink()
+    else:
+        path.write_bytes(bytes(path.stat().st_size))
+    platform.journaled(10, 20)
+    with suppress(Unavailable):
+        drain(keeper)
+    drain(keeper)
+    assert totals(keeper.ledger) == totals(read_ledger(platform.directory)) == (20, 0, 0)
 
 
 def test_a_posting_waits_for_the_journal_entries_it_speaks_of(platform: Platform) -> None:

@@ -52,7 +52,7 @@ class Poster:
         self._timeout_s = timeout_s
         self._pause_s = pause_s
         self._idle_s = idle_s
-        self._engine = connect(ledger_directory(directory))
+        self._engine = connect(ledger_directory(directory), pooled=False)  # the ledger may make it anew
         self._writer = self._engine.execution_options(writing=True)
         self._caught_up_s = float("-inf")
         self._doubt_s = time.monotonic()
@@ -111,7 +111,8 @@ class Poster:
         reached("outbox", "posted", Unavailable)
         # A crash before this leaves rows whose entries are in the journal: the fold removes them.
         with self._writer.begin() as connection:
-            connection.execute(outbox.delete().where(outbox.c.n.in_([row.n for row in rows])))
+            posted = sa.tuple_(outbox.c.n, outbox.c.message)  # numbers begin again in a file made anew
+            connection.execute(outbox.delete().where(posted.in_([(row.n, row.message) for row in rows])))
 
     def _request(self, path: str, body: bytes) -> None:
         """Raises Refused for what the gateway will never take, else Unavailable or Busy."""

@@ -3,6 +3,9 @@
 Commit point: one transaction holds the books that a step changed, the findings that came of it, the outbox
 and all cursors. A crash before it leaves the state of the step before, and the same entries are folded again.
 
+All of it is a fold of the journal: a file that is damaged, gone or of another format is made anew. Books and
+cursors carry a CRC-32, because SQLite itself does not notice a changed bit in them.
+
 The outbox holds what the journal is to get through the gateway. Who posts removes a row once the gateway has
 answered for it; a crash between the two leaves a row whose entry is in the journal, and the fold removes it
 when it meets that entry.
@@ -10,6 +13,7 @@ when it meets that entry.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -23,12 +27,13 @@ from gapless.failpoint import reached
 from gapless.ledger.encoding import decode_agent, decode_stream, encode_book
 from gapless.ledger.ledger import Ledger
 from gapless.model.claim import Loss
-from gapless.model.errors import Unavailable
+from gapless.model.errors import UNDECODABLE, Unavailable
 from gapless.model.finding import LASTING, Finding
+from gapless.platform.auditor_damage import by_damage, check_of, remove_database, sealed, unsealed
 
 _log = structlog.get_logger("gapless.ledger")
 
-FORMAT = 3
+FORMAT = 4
 FILE = "ledger.db"
 _BUSY_TIMEOUT_S = 10.0
 _IDS_MAX = 500  # in one question to the database
@@ -37,7 +42,7 @@ metadata = sa.MetaData()
 
 #: ``format``; ``step`` counts the commits; ``journal``, ``posting`` and ``notice`` are the cursors;
 #: ``audited_us`` is the time as of which the books had caught up with the journal and were looked at;
-#: ``told_us`` the time in the newest id of a finding.
+#: ``told_us`` the time in the newest id of a finding; ``check`` the CRC-32 of all others.
 state = sa.Table(
     "state",
     metadata,
@@ -120,10 +125,15 @@ class Step(msgspec.Struct, kw_only=True):
     journaled_losses: list[str] = msgspec.field(default_factory=list)
 
 
-def connect(directory: str) -> sa.Engine:
+def connect(directory: str, *, pooled: bool = True) -> sa.Engine:
     """An engine on the file in ``directory``. Writing transactions take the write lock when they begin, so
-    that none has to be given up half-way; a commit returns once it is on disk."""
-    engine = sa.create_engine(f"sqlite:///{directory}/{FILE}", connect_args={"timeout": _BUSY_TIMEOUT_S})
+    that none has to be given up half-way; a commit returns once it is on disk. One that is not ``pooled``
+    works on the file that is there at each transaction, be it another."""
+    engine = sa.create_engine(
+        f"sqlite:///{directory}/{FILE}",
+        connect_args={"timeout": _BUSY_TIMEOUT_S},
+        poolclass=None if pooled else sa.NullPool,
+    )
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
@@ -141,32 +151,79 @@ def connect(directory: str) -> sa.Engine:
 
 class LedgerStore:
     """The file in ``directory``, for its one folding process: made where there is none, and made anew where
-    it has another format, since all of it is a fold of the journal. Raises Unavailable."""
+    it cannot be used. Raises Unavailable."""
 
     def __init__(self, directory: str) -> None:
-        Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
-        _remove_other_formats(directory)
-        self._engine = connect(directory)
+        self._path = Path(directory, FILE)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._damaged = ""
+        self._open()
+
+    def _open(self, *, anew: bool = False) -> None:
+        self._engine = connect(str(self._path.parent))
         self._writer = self._engine.execution_options(writing=True)
         try:
             with self._writer.begin() as connection:
                 metadata.create_all(connection)
-                rows = [{"name": name, "value": value} for name, value in _INITIAL.items()]
+                initial = _INITIAL | {"check": check_of(_INITIAL)}
+                rows = [{"name": name, "value": value} for name, value in initial.items()]
                 connection.execute(insert(state).on_conflict_do_nothing(), rows)
-        except sa.exc.OperationalError as error:
-            raise Unavailable("the books cannot be opened: will be tried again") from error
+                found = read_state(connection)["format"]
+            if found != FORMAT:
+                raise ValueError(f"it has format {found}, not {FORMAT}")
+        except (*UNDECODABLE, sa.exc.DatabaseError) as error:
+            if anew or not by_damage(error):
+                raise Unavailable("the books cannot be opened: will be tried again") from error
+            return self._make_anew(str(error))
+        self._file = self._found()
+
+    def in_place(self) -> bool:
+        """Whether the file is still the one that was opened, and nothing spoke against it."""
+        return not self._damaged and self._found() == self._file
+
+    def doubt(self, error: Exception) -> None:
+        """Something failed with the file; ``load`` makes it anew if that was its own fault."""
+        if by_damage(error):
+            self._damaged = str(error)
+
+    def _found(self) -> tuple[int, int] | None:
+        """The device and inode of the file that is there."""
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _make_anew(self, why: str) -> None:
+        _log.warning("books_made_anew", path=str(self._path), why=why)
+        self._engine.dispose()
+        remove_database(self._path)
+        self._damaged = ""
+        self._open(anew=True)
 
     def close(self) -> None:
         self._engine.dispose()
 
     def load(self) -> tuple[Ledger, dict[str, int], list[Finding]]:
-        """The books, the state, and the lasting findings that are open."""
+        """The books, the state, and the lasting findings that are open: those of a file that was just made,
+        if there was none that could be used."""
+        if not self.in_place():
+            self._make_anew(self._damaged or "it is gone")
+        try:
+            return self._load()
+        except (*UNDECODABLE, sa.exc.DatabaseError) as error:
+            if not by_damage(error):
+                raise
+            self._make_anew(str(error))
+            return self._load()
+
+    def _load(self) -> tuple[Ledger, dict[str, int], list[Finding]]:
         ledger = Ledger()
         with self._engine.begin() as connection:
             values = read_state(connection)
             read_streams(connection, ledger, after_step=0)
             for tenant, name, book in connection.execute(sa.select(agent)):
-                ledger.agents[tenant, name] = decode_agent(book)
+                ledger.agents[tenant, name] = decode_agent(unsealed(book))
             lasting = sa.select(finding.c.finding).where(
                 finding.c.closed_us.is_(None), finding.c.kind.in_(LASTING)
             )
@@ -196,7 +253,8 @@ class LedgerStore:
             journaled += [f"loss {id_}" for id_ in step.journaled_losses]
             for names in _chunks(journaled):
                 connection.execute(outbox.delete().where(outbox.c.name.in_(names)))
-            for name, value in {**step.cursors, "step": number}.items():
+            values = read_state(connection) | step.cursors | {"step": number}
+            for name, value in {**values, "check": check_of(values)}.items():
                 connection.execute(state.update().where(state.c.name == name).values(value=value))
             reached("ledger", "commit", Unavailable)
         reached("ledger", "committed", Unavailable)
@@ -205,21 +263,27 @@ class LedgerStore:
 
 
 def read_state(connection: sa.Connection) -> dict[str, int]:
-    """What stands in ``state``."""
-    return {row.name: row.value for row in connection.execute(sa.select(state))}
+    """What stands in ``state``. Raises ValueError if it is not what was written."""
+    values = {row.name: row.value for row in connection.execute(sa.select(state))}
+    if values.pop("check", None) != check_of(values):
+        raise ValueError("the cursors of the books are not what was written")
+    return values
 
 
 def read_streams(connection: sa.Connection, ledger: Ledger, *, after_step: int) -> None:
     """Put the books that changed after a step into ``ledger``."""
     changed = sa.select(stream.c.id, stream.c.book).where(stream.c.step > after_step)
     for id_, book in connection.execute(changed):
-        ledger.streams[id_] = decode_stream(book)
+        ledger.streams[id_] = decode_stream(unsealed(book))
 
 
 def _keep_books(connection: sa.Connection, ledger: Ledger, number: int) -> None:
-    books = [{"id": id_, "step": number, "book": encode_book(ledger.streams[id_])} for id_ in ledger.changed]
+    books = [
+        {"id": id_, "step": number, "book": sealed(encode_book(ledger.streams[id_]))}
+        for id_ in ledger.changed
+    ]
     agents = [
-        {"tenant": tenant, "name": name, "book": encode_book(ledger.agents[tenant, name])}
+        {"tenant": tenant, "name": name, "book": sealed(encode_book(ledger.agents[tenant, name]))}
         for tenant, name in ledger.changed_agents
     ]
     if books:
@@ -276,25 +340,3 @@ def _row(each: Finding) -> dict[str, Any]:
         "closed_us": None,
         "finding": msgspec.json.encode(each),
     }
-
-
-def _remove_other_formats(directory: str) -> None:
-    """A crash half-way leaves a file that is removed at the next start."""
-    path = Path(directory, FILE)
-    if not path.exists():
-        return
-    engine = connect(directory)
-    try:
-        with engine.begin() as connection:
-            found = read_state(connection).get("format", 0)
-    except sa.exc.DatabaseError as error:
-        if isinstance(error, sa.exc.OperationalError) and "no such table" not in str(error):
-            raise Unavailable("the books cannot be opened: will be tried again") from error
-        found = 0  # not of ours, or cut short
-    finally:
-        engine.dispose()
-    if found != FORMAT:
-        _log.warning("books_made_anew", path=str(path), found_format=found, format=FORMAT)
-        # The database last: what is left of its log must never meet another database of its name.
-        for each in (Path(f"{path}-wal"), Path(f"{path}-shm"), path):
-            each.unlink(missing_ok=True)

@@ -73,12 +73,13 @@ class Bookkeeper:
         it is time; commit it. Returns how many entries, postings and notices it was. Raises Unavailable:
         call it again."""
         try:
-            if not self._loaded:
+            if not self._loaded or not self._store.in_place():
                 self._load()
             return self._step(now_us)
         except Exception as error:
             # What is in memory may be ahead of what is kept: go back to that, or entries count twice.
             self._loaded = self.caught_up = False
+            self._store.doubt(error)
             if isinstance(error, sa.exc.DBAPIError):
                 raise Unavailable("the books could not be kept: will be tried again") from error
             raise
