@@ -10,9 +10,11 @@ from gapless.query.kql import (
     bind_join,
     bind_operators,
     bind_parse,
+    bind_scan,
     bind_series,
     bind_sources,
     bind_summarize,
+    bind_top,
     bind_union,
     operators,
     tree,
@@ -46,6 +48,9 @@ _OPERATORS = {
     operators.Sort: bind_operators.sort,
     operators.Top: bind_operators.top,
     operators.Take: bind_operators.take,
+    operators.TopNested: bind_top.top_nested,
+    operators.Sample: bind_top.sample,
+    operators.SampleDistinct: bind_top.sample_distinct,
     operators.GetSchema: bind_operators.getschema,
     operators.Render: bind_operators.unchanged,
     operators.AsName: bind_operators.named,
@@ -61,6 +66,7 @@ _OPERATORS = {
     operators.ParseKv: bind_parse.parse_kv,
     operators.MakeSeries: bind_series.make_series,
     operators.Evaluate: bind_evaluate.evaluate,
+    operators.ScanSteps: bind_scan.scan,
 }
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from gapless.query.kql.blocks import Block, aliased, may_be_inlined, name_of, select_of
-from gapless.query.kql.emit_scalars import ScalarEmitter
+from gapless.query.kql.blocks import Block, aliased, name_of, select_of
+from gapless.query.kql.emit_fold import FoldEmitter
 from gapless.query.kql.prune import Pruned, outputs
 from gapless.query.kql.relation import (
     Aggregate,
@@ -19,6 +19,8 @@ from gapless.query.kql.relation import (
     Expand,
     Extend,
     Filter,
+    Fold,
+    FoldStep,
     Join,
     Lateral,
     Limit,
@@ -33,15 +35,13 @@ from gapless.query.kql.relation import (
     Window,
 )
 from gapless.query.kql.scalars import (
-    Constant,
     Ref,
     Scalar,
     Type,
 )
-from gapless.query.kql.sql import constant, number
 
 
-class Emitter(ScalarEmitter):
+class Emitter(FoldEmitter):
     """Makes the SQL of one query."""
 
     def __init__(self, pruned: Pruned) -> None:
@@ -58,10 +58,11 @@ class Emitter(ScalarEmitter):
         if rows.order:
             select.set("order", exp.Order(expressions=[self.order(key, block) for key in rows.order]))
         if self._common:
-            select.set("with_", exp.With(expressions=[self._common_table(*each) for each in self._common]))
+            tables = [self._common_table(*each) for each in self._common]
+            select.set("with_", exp.With(expressions=tables, recursive=self.is_recursive))
         return select
 
-    def _common_table(self, name: str, body: exp.Expression, is_kept: bool) -> exp.Expression:
+    def _common_table(self, name: str, body: exp.Expression, is_kept: bool | None) -> exp.Expression:
         alias = exp.TableAlias(this=exp.Identifier(this=name, quoted=False))
         return exp.CTE(this=body, alias=alias, materialized=is_kept)
 
@@ -77,126 +78,34 @@ class Emitter(ScalarEmitter):
                 }
                 return Block(exp.Table(this=exp.Identifier(this=table, quoted=True)), names=names)
             case Values():
-                return self._values_block(relation)
+                return self.values_block(relation)
             case Sequence_():
-                return self._sequence(relation)
+                return self.sequence(relation)
             case Extend():
-                return self._extended(relation)
+                return self.extended(relation)
             case Filter():
-                return self._filtered(relation)
+                return self.filtered(relation)
             case Aggregate():
-                return self._aggregated(relation)
+                return self.aggregated(relation)
             case Window():
-                return self._windowed(relation)
+                return self.windowed(relation)
             case Limit():
-                return self._limited(relation)
+                return self.limited(relation)
             case Join():
                 return self._joined(relation)
             case Concat():
                 return self._concatenated(relation)
             case Expand():
-                return self._expanded(relation)
+                return self.expanded(relation)
             case Lateral():
                 return self._lateral(relation)
             case Reading():
                 return self._read(relation)
+            case Fold():
+                return self.folded(relation)
+            case FoldStep():
+                return self.step(relation)
         raise AssertionError(type(relation))
-
-    def _fits(self, value: Scalar, block: Block) -> bool:
-        return may_be_inlined(value, block, self._pruned.uses)
-
-    def _values_block(self, relation: Values) -> Block:
-        if not relation.rows:
-            nothing = [aliased(constant(Constant(None, kind)), id) for id, kind in relation.columns]
-            select = exp.Select(expressions=nothing)
-            select.set("where", exp.Where(this=exp.Boolean(this=False)))
-            return self._from(select)
-        empty = Block()
-        tuples = [exp.Tuple(expressions=[self.scalar(cell, empty) for cell in row]) for row in relation.rows]
-        alias = self.table_alias([id for id, _ in relation.columns])
-        return Block(exp.Values(expressions=tuples, alias=alias))
-
-    def _sequence(self, relation: Sequence_) -> Block:
-        call = exp.Anonymous(this="range", expressions=[number(relation.count)])
-        self._tables += 1
-        index = exp.Identifier(this=f"i{self._tables}", quoted=False)
-        alias = exp.TableAlias(this=exp.Identifier(this=f"t{self._tables}", quoted=False), columns=[index])
-        value = exp.Add(
-            this=number(relation.start),
-            expression=exp.Mul(this=exp.Column(this=index.copy()), expression=number(relation.step)),
-        )
-        names: dict[int, exp.Expression] = {relation.id: exp.Paren(this=value)}
-        return Block(exp.Table(this=call, alias=alias), names=names)
-
-    def _extended(self, relation: Extend) -> Block:
-        block = self.block(relation.input)
-        if not all(self._fits(value, block) for _, value in relation.columns):
-            block = self._closed(block, self._needed(relation.input))
-        for id, value in relation.columns:
-            block.defined[id] = value
-        return block
-
-    def _filtered(self, relation: Filter) -> Block:
-        block = self.block(relation.input)
-        if not self._fits(relation.predicate, block):
-            block = self._closed(block, self._needed(relation.input))
-        block.filters.append(self.scalar(relation.predicate, block))
-        return block
-
-    def _ready(self, relation: Relation, values: Sequence[Scalar]) -> Block:
-        """The block of a relation from which ``values`` can be computed."""
-        block = self.block(relation)
-        if not all(self._fits(value, block) for value in values):
-            block = self._closed(block, self._needed(relation))
-        return block
-
-    def _aggregated(self, relation: Aggregate) -> Block:
-        values = [value for _, value in (*relation.keys, *relation.aggregates)]
-        block = self._ready(relation.input, values)
-        columns = [
-            aliased(self.scalar(value, block), id) for id, value in (*relation.keys, *relation.aggregates)
-        ]
-        select = select_of(block, columns)
-        if relation.keys:
-            places = [exp.Literal.number(place) for place in range(1, len(relation.keys) + 1)]
-            select.set("group", exp.Group(expressions=places))
-        return self._from(select)
-
-    def _windowed(self, relation: Window) -> Block:
-        if not relation.columns:
-            return self.block(relation.input)
-        values = [*(value for _, value in relation.columns), *relation.partition]
-        block = self._ready(relation.input, [*values, *(key.value for key in relation.order)])
-        own = {id for id, _ in relation.columns}
-        columns = [
-            aliased(self.scalar(Ref(id, Type("any")), block), id)
-            for id in sorted(self._needed(relation) - own)
-        ]
-        for id, value in relation.columns:
-            spec = None
-            if relation.frame:
-                spec = exp.WindowSpec(
-                    kind="ROWS", start="UNBOUNDED", start_side="PRECEDING", end="CURRENT ROW", over="OVER"
-                )
-            over = exp.Window(
-                this=self.scalar(value, block),
-                partition_by=[self.scalar(each, block) for each in relation.partition],
-                order=exp.Order(expressions=[self.order(key, block) for key in relation.order])
-                if relation.order
-                else None,
-                spec=spec,
-                over="OVER",
-            )
-            columns.append(aliased(over, id))
-        return self._from(select_of(block, columns))
-
-    def _limited(self, relation: Limit) -> Block:
-        block = self._ready(relation.input, [key.value for key in relation.order])
-        select = select_of(block, self._columns(block, self._needed(relation)))
-        if relation.order:
-            select.set("order", exp.Order(expressions=[self.order(key, block) for key in relation.order]))
-        select.set("limit", exp.Limit(expression=exp.Literal.number(relation.rows)))
-        return self._from(select)
 
     def _joined(self, relation: Join) -> Block:
         left = self._subquery(relation.left)
@@ -210,13 +119,13 @@ class Emitter(ScalarEmitter):
 
     def _subquery(self, relation: Relation) -> exp.Expression:
         block = self.block(relation)
-        select = select_of(block, self._columns(block, self._needed(relation)))
+        select = select_of(block, self.columns(block, self.needed(relation)))
         return exp.Subquery(this=select, alias=self.table_alias())
 
     def _concatenated(self, relation: Concat) -> Block:
         selects = []
         for part, source in zip(relation.parts, relation.sources, strict=True):
-            block = self._ready(part, source)
+            block = self.ready(part, source)
             columns = [
                 aliased(self.scalar(value, block), id)
                 for (id, _), value in zip(relation.columns, source, strict=True)
@@ -225,16 +134,7 @@ class Emitter(ScalarEmitter):
         together: exp.Expression = selects[0]
         for select in selects[1:]:
             together = exp.Union(this=together, expression=select, distinct=False)
-        return self._from(together)
-
-    def _expanded(self, relation: Expand) -> Block:
-        block = self._ready(relation.input, [value for _, value in relation.lists])
-        own = {id for id, _ in relation.lists}
-        columns = self._columns(block, self._needed(relation) - own, none_is_fine=True)
-        for id, value in relation.lists:
-            items = exp.Anonymous(this="unnest", expressions=[self.scalar(value, block)])
-            columns.append(aliased(items, id))
-        return self._from(select_of(block, columns))
+        return self.from_select(together)
 
     def _lateral(self, relation: Lateral) -> Block:
         left = self._subquery(relation.input)
@@ -262,27 +162,12 @@ class Emitter(ScalarEmitter):
     def _shared_name(self, shared: Shared) -> str:
         key = id(shared)
         if key not in self._shared:
-            needed = self._needed(shared.rows.relation)
+            needed = self.needed(shared.rows.relation)
             block = self.block(shared.rows.relation)
-            body = select_of(block, self._columns(block, needed))
+            body = select_of(block, self.columns(block, needed))
             self._shared[key] = f"shared_{shared.number}"
             self._common.append((self._shared[key], body, shared.keep or not _is_light(shared.rows.relation)))
         return self._shared[key]
-
-    # Selects ----------------------------------------------------------------------------------------------
-
-    def _needed(self, relation: Relation) -> set[int]:
-        return self._pruned.needed[id(relation)]
-
-    def _columns(self, block: Block, ids: set[int], none_is_fine: bool = False) -> list[exp.Expression]:
-        columns = [aliased(self.scalar(Ref(id, Type("any")), block), id) for id in sorted(ids)]
-        return columns or ([] if none_is_fine else [aliased(exp.Literal.number(1), 0)])
-
-    def _closed(self, block: Block, ids: set[int]) -> Block:
-        return self._from(select_of(block, self._columns(block, ids)))
-
-    def _from(self, select: exp.Expression) -> Block:
-        return Block(exp.Subquery(this=select, alias=self.table_alias()))
 
 
 def _is_light(relation: Relation) -> bool:

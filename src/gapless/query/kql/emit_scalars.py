@@ -33,8 +33,8 @@ class ScalarEmitter:
     def __init__(self, pruned: Pruned) -> None:
         self._pruned = pruned
         self._tables = 0
-        #: Of the WITH: name, body, and whether the engine computes it once for all who read it.
-        self._common: list[tuple[str, exp.Expression, bool]] = []
+        #: Of the WITH: name, body, and whether the engine computes it once for all readers.
+        self._common: list[tuple[str, exp.Expression, bool | None]] = []
         self._values: dict[int, str] = {}
 
     def block(self, relation: Relation) -> Block:

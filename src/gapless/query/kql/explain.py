@@ -12,6 +12,8 @@ from gapless.query.kql.relation import (
     Expand,
     Extend,
     Filter,
+    Fold,
+    FoldStep,
     Join,
     Lateral,
     Limit,
@@ -122,6 +124,10 @@ class _Told:
                 return f"all rows of {len(parts)} parts"
             case Expand(lists=lists):
                 return f"expand {self._named(lists)}"
+            case Fold(state=state):
+                return f"fold, one row after the other, with a state of {len(state)} columns"
+            case FoldStep():
+                return "the state and the next row"
             case Lateral():
                 return "for each row of the first, the rows of the second"
             case Reading(shared=shared):

@@ -91,6 +91,32 @@ class Top(tree.Operator):
 
 
 @dataclass(slots=True)
+class TopLevel(tree.Node):
+    """``rows``: how many values it keeps; None for all."""
+
+    rows: tree.Expression | None
+    value: tree.Named
+    aggregate: tree.Named
+    descending: bool
+
+
+@dataclass(slots=True)
+class TopNested(tree.Operator):
+    levels: list[TopLevel]
+
+
+@dataclass(slots=True)
+class Sample(tree.Operator):
+    rows: tree.Expression
+
+
+@dataclass(slots=True)
+class SampleDistinct(tree.Operator):
+    rows: tree.Expression
+    value: tree.Named
+
+
+@dataclass(slots=True)
 class Take(tree.Operator):
     rows: tree.Expression
 
@@ -184,6 +210,25 @@ class Evaluate(tree.Operator):
     call: tree.Call
     columns: list[tuple[str, str]] | None
     keeps_input: bool = False
+
+
+@dataclass(slots=True)
+class ScanStep(tree.Node):
+    """``output``: all, last, none."""
+
+    name: str
+    output: str
+    condition: tree.Expression
+    assignments: list[tree.Named]
+
+
+@dataclass(slots=True)
+class ScanSteps(tree.Operator):
+    """``match_id`` is the column for the number of a match, if there is to be one."""
+
+    match_id: str | None
+    declared: list[tree.Parameter]
+    steps: list[ScanStep]
 
 
 @dataclass(slots=True)

@@ -111,7 +111,45 @@ def _make_series(p: ListParser, at: int) -> tree.Operator:
     return operators.MakeSeries(at, aggregates, axis, start, stop, step, keys, stop_included)
 
 
+def _scan(p: ListParser, at: int) -> tree.Operator:
+    options = p.options("with_match_id")
+    declared = []
+    if p.take_word("declare"):
+        p.expect("(")
+        while not p.is_mark(")"):
+            here, name = p.at, p.name()
+            p.expect(":")
+            kind = p.type_name()
+            declared.append(
+                tree.Parameter(here, name, kind, default=p.expression() if p.take_mark("=") else None)
+            )
+            if not p.take_mark(","):
+                break
+        p.expect(")")
+    p.expect_word("with")
+    p.expect("(")
+    steps = []
+    while p.is_word("step"):
+        steps.append(_scan_step(p))
+    p.expect(")")
+    if not steps:
+        raise KqlError("scan needs a step: with (step name: condition;)", at)
+    return operators.ScanSteps(at, options.get("with_match_id"), declared, steps)
+
+
+def _scan_step(p: ListParser) -> operators.ScanStep:
+    at, name = p.take().start, p.name()
+    output = p.options("output").get("output", "all")
+    p.expect(":")
+    condition = p.expression()
+    assignments = p.named_list() if p.take_mark("=>") else []
+    if not p.is_mark(")"):
+        p.expect(";")
+    return operators.ScanStep(at, name, output, condition, assignments)
+
+
 READERS: dict[str, Callable[[ListParser, int], tree.Operator]] = {
+    "scan": _scan,
     "mv-expand": _mv_expand,
     "mvexpand": _mv_expand,
     "mv-apply": _mv_apply,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gapless.query.kql import operators, tree
+from gapless.query.kql.errors import unsupported
 from gapless.query.kql.parse_lists import ListParser
 
 
@@ -64,6 +65,40 @@ def _top(p: ListParser, at: int) -> tree.Operator:
     return operators.Top(at, rows, p.order_keys())
 
 
+def _top_nested(p: ListParser, at: int) -> tree.Operator:
+    levels = [_top_level(p)]
+    while p.take_mark(","):
+        if p.hyphenated() != "top-nested":
+            raise p.surprise("'top-nested'")
+        levels.append(_top_level(p))
+    return operators.TopNested(at, levels)
+
+
+def _top_level(p: ListParser) -> operators.TopLevel:
+    at = p.at
+    rows = None if p.is_word("of") else p.expression()
+    p.expect_word("of")
+    value = p.named()
+    if p.is_word("with"):
+        raise unsupported("top-nested with others", p.at)
+    p.expect_word("by")
+    aggregate = p.named()
+    is_ascending = p.take_word("asc")
+    if not is_ascending:
+        p.take_word("desc")
+    return operators.TopLevel(at, rows, value, aggregate, not is_ascending)
+
+
+def _sample(p: ListParser, at: int) -> tree.Operator:
+    return operators.Sample(at, p.expression())
+
+
+def _sample_distinct(p: ListParser, at: int) -> tree.Operator:
+    rows = p.expression()
+    p.expect_word("of")
+    return operators.SampleDistinct(at, rows, p.named())
+
+
 def _take(p: ListParser, at: int) -> tree.Operator:
     p.options()
     return operators.Take(at, p.expression())
@@ -112,6 +147,9 @@ READERS: dict[str, Callable[[ListParser, int], tree.Operator]] = {
     "sort": _sort,
     "order": _sort,
     "top": _top,
+    "top-nested": _top_nested,
+    "sample": _sample,
+    "sample-distinct": _sample_distinct,
     "take": _take,
     "limit": _take,
     "count": _count,

@@ -11,6 +11,8 @@ from gapless.query.kql.relation import (
     Expand,
     Extend,
     Filter,
+    Fold,
+    FoldStep,
     Join,
     Lateral,
     Limit,
@@ -116,12 +118,23 @@ class Pruned:
                 self._relation(relation.body, wanted - outer)
                 free = self._free(relation.body) & outer
                 self._relation(relation.input, (wanted & outer) | free)
+            case Fold():
+                self._fold(relation, wanted)
             case Scan():
                 relation.columns = [(i, name) for i, name in relation.columns if i in wanted]
             case Values():
                 pass
             case Reading():
                 self._reading(relation, wanted)
+
+    def _fold(self, relation: Fold, wanted: set[int]) -> None:
+        relation.outputs = [(i, kind) for i, kind in relation.outputs if i in wanted]
+        kept = {i for i, _ in relation.outputs} | {after for _, _, after in relation.state}
+        kept.add(relation.number)
+        self._use(kept)
+        self._relation(relation.body, kept)
+        asked = self.needed.get(id(relation.step), set()) | wanted
+        self._relation(relation.input, (asked & outputs(relation.input)) | {relation.number})
 
     def _aggregate(self, relation: Aggregate, wanted: set[int]) -> None:
         kept = [(i, v) for i, v in relation.aggregates if i in wanted]
@@ -196,6 +209,10 @@ def outputs(relation: Relation) -> set[int]:
             return {i for i, _ in columns}
         case Sequence_(id=id_):
             return {id_}
+        case Fold(input=below, outputs=columns):
+            return outputs(below) | {i for i, _ in columns}
+        case FoldStep(state=state, columns=own):
+            return {*state, *own}
         case Join(left=left, right=right, kind=kind):
             return outputs(left) if kind in ("SEMI", "ANTI") else outputs(left) | outputs(right)
     found: set[int] = set()

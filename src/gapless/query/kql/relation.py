@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from gapless.query.kql.scalars import Apply, Column, Order, Scalar, Type
+from gapless.query.kql.scalars import Apply, Column, Constant, Order, Scalar, Type
 
 
 class Relation:
@@ -145,6 +145,32 @@ class Lateral(Relation):
 
     input: Relation
     body: Relation
+
+    def inputs(self) -> Sequence[Relation]:
+        return (self.input, self.body)
+
+
+@dataclass(slots=True, eq=False)
+class FoldStep(Relation):
+    """In the body of a ``Fold``: one row, of the state before a row of the input and of that row."""
+
+    state: list[int]
+    columns: list[int]
+
+
+@dataclass(slots=True, eq=False)
+class Fold(Relation):
+    """The rows of ``input``, one after the other by ``number`` (1, 2, ...), each seen with a state that the
+    rows before it left. ``body`` reads ``step``; ``state`` are (column in the body, value before the first
+    row, column of the body that is its value for the next row); ``outputs`` are the columns that the body
+    adds to the input's."""
+
+    input: Relation
+    number: int
+    state: list[tuple[int, Constant, int]]
+    step: FoldStep
+    body: Relation
+    outputs: list[tuple[int, Type]]
 
     def inputs(self) -> Sequence[Relation]:
         return (self.input, self.body)

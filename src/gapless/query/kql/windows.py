@@ -8,14 +8,18 @@ from typing import NamedTuple
 from gapless.query.kql import tree
 from gapless.query.kql.context import Scope
 from gapless.query.kql.errors import KqlError, unsupported
-from gapless.query.kql.forms import certain_text
+from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.logic import in_form
 from gapless.query.kql.relation import (
+    Extend,
+    Fold,
+    FoldStep,
     Rows,
     Window,
 )
 from gapless.query.kql.scalars import (
     BOOL,
+    DATETIME,
     LONG,
     NULLABLE_STRING,
     NUMBERS,
@@ -54,6 +58,12 @@ WINDOWS = {
         "row_rank_min(value[, restart])", 1, 2, "The number of the first row with this value."
     ),
 }
+WINDOWS["row_window_session"] = WindowFunction(
+    "row_window_session(time, from_first, between[, restart])",
+    3,
+    4,
+    "When the session of the row began: one ends that far from its first row, or from the row before.",
+)
 _RUNNING = "running"
 
 
@@ -142,7 +152,30 @@ def _ranked(node: tree.Call, arguments: Sequence[Scalar], rows: Rows, tabular: T
     return apply("CAST($1 AS BIGINT)", (found,), LONG)
 
 
+def _session(node: tree.Call, arguments: Sequence[Scalar], rows: Rows, tabular: Tabular) -> Scalar:
+    time, from_first, between = (ticks(each) for each in arguments[:3])
+    if [each.type.name for each in (time, from_first, between)] != ["datetime", "timespan", "timespan"]:
+        raise KqlError("row_window_session() needs a datetime and two timespans", node.at)
+    restart = arguments[3] if len(arguments) > 3 else Constant(False, BOOL)
+    if restart.type.name != "bool":
+        raise KqlError("row_window_session() needs a condition for its restart", node.at)
+    new_id = tabular.context.new_id
+    began, last, number, begins = new_id(), new_id(), new_id(), new_id()
+    numbered = Window(rows.relation, [(number, apply("row_number()", (), LONG))], [], rows.order)
+    given = Extend(numbered, [(new_id(), each) for each in (time, from_first, between, restart)])
+    time, from_first, between, restart = (Ref(id, value.type) for id, value in given.columns)
+    sql = "CASE WHEN $1 IS NULL OR $2 IS NULL OR $1 >= $2 + $4 OR $1 >= $3 + $5 OR $6 THEN $1 ELSE $2 END"
+    state = (time, Ref(began, DATETIME), Ref(last, DATETIME), from_first, between, restart)
+    step = FoldStep([began, last], [number, *(id for id, _ in given.columns)])
+    body = Extend(step, [(begins, apply(sql, state, DATETIME))])
+    nothing = Constant(None, DATETIME)
+    states = [(began, nothing, begins), (last, nothing, given.columns[0][0])]
+    rows.relation = Fold(given, number, states, step, body, [(begins, DATETIME)])
+    return Ref(begins, DATETIME)
+
+
 _BUILDERS = {
+    "row_window_session": _session,
     "prev": _shifted,
     "next": _shifted,
     "row_number": _row_number,
