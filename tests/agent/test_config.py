@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from gapless.agent.config import load_config, parse_config
+from gapless.agent.config import AgentSection, FileSection, load_config, parse_config
+from gapless.agent.dispatch import UploadSettings
+from gapless.agent.spool_settings import SpoolSettings
 from gapless.model.errors import Misconfigured
 
 GOOD = """
@@ -63,3 +66,39 @@ def test_standard_input_is_a_source_but_once() -> None:
 def test_an_unknown_type_is_named() -> None:
     with pytest.raises(Misconfigured, match=r"source\[0\].*syslog"):
         parse_config(GOOD.replace('"file"', '"syslog"'))
+
+
+NUMBERS = [
+    (section, field.name, field.default)
+    for section, kind in {
+        "agent": AgentSection, "spool": SpoolSettings, "upload": UploadSettings, "source": FileSection,
+    }.items()
+    for field in msgspec.structs.fields(kind)
+    if type(field.default) in (int, float)
+]  # fmt: skip
+EDGES = ("-1", "0", "1", "1e-9", "0.5", "1e18", "9223372036854775807", "inf", "-inf", "nan", "1e400")
+
+
+def with_setting(section: str, name: str, value: str) -> str:
+    """The good configuration with one number in it."""
+    good = GOOD.replace("size_bytes_max = 10_737_418_240\n", "")
+    header = f"[{section}]\n" if section != "source" else '[[source]]\ntype = "file"\n'
+    if header not in good:
+        return f"{header}{name} = {value}\n{good}"
+    return good.replace(header, f"{header}{name} = {value}\n")
+
+
+@pytest.mark.case("T15")
+@pytest.mark.parametrize(("section", "name", "default"), NUMBERS)
+def test_every_number_is_taken_or_refused_by_its_name(section: str, name: str, default: float) -> None:
+    assert parse_config(with_setting(section, name, repr(default)))
+    taken = []
+    for value in EDGES:
+        try:
+            parse_config(with_setting(section, name, value))
+            taken.append(value)
+        except Misconfigured as error:
+            assert any(name in fault for fault in error.faults), (value, error.faults)
+    assert not {"-1", "-inf", "nan", "inf", "1e400", "1e18"}.intersection(taken)
+    if section != "spool":  # of which a disk has what it has
+        assert "9223372036854775807" not in taken

@@ -207,6 +207,31 @@ def test_declare_posts_the_exact_ranges_of_what_it_drops() -> None:
     assert spool.room.left_bytes() > room
 
 
+@pytest.mark.case("T26")
+@pytest.mark.parametrize("first", [8_000, 64_000])
+def test_the_size_may_be_changed_up_and_down_over_what_the_spool_holds(first: int) -> None:
+    disk, mints, held = SimDisk(Random(1)), count(1), 0
+    for size in (first, 72_000 - first, first, 4_000, 64_000):
+        # Segments end elsewhere each time, and some are gone from the middle of the log's life.
+        settings = SpoolSettings(size_bytes_max=size, segment_bytes_max=size // 4, free_bytes_min=0)
+        spool = opened(disk, mints, settings)
+        assert offset(spool) == held, "nothing that was kept is forgotten, whatever it may take now"
+        for _ in range(4):
+            add(spool, 3)
+            spool.commit()
+        held += 12
+        disk.kill()
+        assert stored(disk) == bytes(range(held))
+    acks = Acks()
+    for batch in view(disk).batches:
+        acks.take(Outcome.of(batch, "receipt", 5))
+    spool = opened(disk, mints, acks=acks)
+    assert spool.room.free(acks) > 0
+    add(spool, 1)
+    spool.commit()
+    assert offset(spool) == held + 1
+
+
 def test_block_drops_nothing() -> None:
     disk = SimDisk(Random(1))
     spool = filled(disk)

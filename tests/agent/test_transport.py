@@ -178,6 +178,25 @@ def test_a_connection_that_was_closed_while_idle_costs_no_failure(
     assert (server.requests, server.connections) == (3, 2)
 
 
+@pytest.mark.case("T56")
+def test_a_name_that_nobody_knows_is_looked_up_once_an_attempt_until_somebody_does(
+    server: Gateway, transport: HttpTransport, body: list[Buffer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+
+    def getaddrinfo(host: str, port: int, **more: object) -> list[object]:
+        looked_up.append(host)
+        if len(looked_up) <= 5:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", server.server_address)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    met = [transport.post("http://gateway.example", "secret", body).met for _ in range(6)]
+    assert met == ["unreachable"] * 5 + ["answers"]
+    assert len(looked_up) == 6
+
+
+@pytest.mark.case("T55")
 def test_a_name_is_looked_up_again_when_the_connection_is_old(
     server: Gateway, body: list[Buffer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

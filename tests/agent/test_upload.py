@@ -170,6 +170,29 @@ def test_one_receipt_each_whatever_the_gateway_does(rig: Rig, server: Gateway, p
     assert all(outcome.what == "receipt" for outcome in outcomes)
 
 
+@pytest.mark.case("T49")
+def test_a_connection_that_breaks_after_every_request_loses_and_doubles_nothing(
+    rig: Rig, server: Gateway
+) -> None:
+    rig.add(300)
+    server.plan += [good, hung_up] * 300
+    settings = msgspec.structs.replace(QUICK, request_batches_max=1)
+    with uploading(rig.config(server.url, upload=settings)):
+        until(rig.settled, 60)
+    assert server.connections >= 300
+    outcomes = Counter(outcome.position for outcome in rig.outcomes())
+    assert outcomes == {batch.position: 1 for batch in rig.batches()}
+
+
+@pytest.mark.case("T15")
+def test_the_least_of_every_bound_still_gets_on(rig: Rig, server: Gateway) -> None:
+    rig.add(20)
+    least = msgspec.structs.replace(QUICK, in_flight_max=1, request_batches_max=1, request_bytes_max=1)
+    assert not least.faults()
+    with uploading(rig.config(server.url, upload=least)):
+        until(rig.settled)
+
+
 @pytest.mark.parametrize("lie", [wrong_digest, other_key, too_few])
 def test_nothing_is_freed_while_receipts_do_not_hold(
     rig: Rig, server: Gateway, lie: Callable[[list[Any]], list[dict[str, Any]]]

@@ -12,6 +12,7 @@ import msgspec
 
 from gapless.agent.dispatch import UploadSettings
 from gapless.agent.sources import FileSettings
+from gapless.agent.sources.settings import READ_BYTES_MOST
 from gapless.agent.spool_settings import SpoolSettings
 from gapless.model.errors import Misconfigured, Refused
 from gapless.model.stream import StreamKey, check_name
@@ -87,7 +88,9 @@ class StdinSection(
 
     def faults(self) -> list[str]:
         """Everything that is wrong, each named by its field."""
-        return [] if self.line_bytes_max >= 1 else ["line_bytes_max must be at least 1"]
+        if 1 <= self.line_bytes_max <= READ_BYTES_MOST:
+            return []
+        return [f"line_bytes_max must be from 1 to {READ_BYTES_MOST}"]
 
 
 SourceSection = FileSection | StdinSection

@@ -20,6 +20,8 @@ from gapless.model.errors import Refused
 from gapless.model.receipt import Receipt
 from gapless.model.signing import Signed, verify
 
+_MOST = {"in_flight_max": 256, "request_bytes_max": 1 << 30, "request_batches_max": 1 << 20}
+
 
 class UploadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How batches are sent. The defaults are within the gateway's bounds.
@@ -51,13 +53,18 @@ class UploadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     def faults(self) -> list[str]:
         """Everything that is wrong, each named by its field."""
         faults = [
-            f"{name} is {value}: it must be more than 0"
+            f"{name} is {value}: it must be more than 0, and at most {_most(name)}"
             for name, value in msgspec.structs.asdict(self).items()
-            if not value > 0
+            if not 0 < value <= _most(name)
         ]
         if self.retry_max_s < self.retry_min_s:
             faults.append("retry_max_s must be at least retry_min_s")
         return faults
+
+
+def _most(name: str) -> int:
+    """The most that a setting may be: longer waits and larger requests than these are mistakes."""
+    return 86_400 if name.endswith(("_s", "_s_max")) else _MOST[name]
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

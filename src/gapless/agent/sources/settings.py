@@ -9,18 +9,21 @@ import msgspec
 from gapless.agent.sources.globs import pattern_faults
 from gapless.model.errors import Misconfigured
 
-#: The least value of each number, and why a smaller one makes no sense.
-_LEAST: dict[str, float] = {
-    "line_bytes_max": 1,
-    "read_bytes_max": 1,
-    "fingerprint_bytes": 64,
-    "quiet_s": 0.1,
-    "rescan_s": 0.1,
-    "copy_grace_s": 0.0,
-    "rotated_quiet_s": 0.0,
-    "missing_grace_s": 0.0,
-    "files_max": 1,
-    "open_files_max": 8,
+#: What a read or a line may take of memory, and the longest wait: 30 days.
+READ_BYTES_MOST, _WAIT_S_MOST = 1 << 30, 30 * 86_400.0
+
+#: The least and the most that each number may be.
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "line_bytes_max": (1, READ_BYTES_MOST),
+    "read_bytes_max": (1, READ_BYTES_MOST),
+    "fingerprint_bytes": (64, 1 << 20),
+    "quiet_s": (0.1, _WAIT_S_MOST),
+    "rescan_s": (0.1, _WAIT_S_MOST),
+    "copy_grace_s": (0.0, _WAIT_S_MOST),
+    "rotated_quiet_s": (0.0, _WAIT_S_MOST),
+    "missing_grace_s": (0.0, _WAIT_S_MOST),
+    "files_max": (1, 10_000_000),
+    "open_files_max": (8, 1_000_000),
 }
 
 
@@ -71,9 +74,9 @@ class FileSettings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
             for at, pattern in enumerate(patterns):
                 for fault in pattern_faults(pattern, exclude=field == "exclude"):
                     faults.append(f"{field}[{at}] {pattern!r} {fault}")
-        for field, least in _LEAST.items():
-            if not getattr(self, field) >= least:
-                faults.append(f"{field} = {getattr(self, field)} is too small: use {least} or more")
+        for field, (least, most) in _BOUNDS.items():
+            if not least <= getattr(self, field) <= most:
+                faults.append(f"{field} = {getattr(self, field)} cannot be: use {least} to {most}")
         return faults
 
     def check(self) -> FileSettings:
