@@ -75,6 +75,7 @@ def run(collector: Collector, done: Callable[[], bool]) -> None:
     raise AssertionError("not collected within 60 ticks")
 
 
+@pytest.mark.case("T46")
 def test_records_reach_the_spool_once_although_commits_fail(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ def test_the_documented_file() -> None:
     assert config.sources[0].paths == ("/var/log/entra/*.json",)
 
 
+@pytest.mark.case("cloudflare-2024-11")
 @pytest.mark.parametrize("text", ["", "  \n", "# nothing", "[agent"])
 def test_blank_or_broken_is_refused(text: str) -> None:
     with pytest.raises(Misconfigured):

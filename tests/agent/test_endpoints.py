@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +84,7 @@ def test_back_to_the_preferred_one_by_one_attempt() -> None:
     assert begin(tested, 131) == begin(tested, 131) == "a"
 
 
+@pytest.mark.case("T56")
 def test_one_attempt_a_rest_while_nothing_answers() -> None:
     tested = endpoints("a")
     assert [begin(tested, 0), begin(tested, 0)] == ["a", "a"]
@@ -114,6 +116,7 @@ def test_a_wrong_token_is_retried_slowly() -> None:
     assert [tested.choose(29.9), tested.choose(30.0)] == [None, "a"]
 
 
+@pytest.mark.case("T59")
 def test_busy_is_waited_for_and_goes_to_nobody_else() -> None:
     tested = endpoints("a", "b")
     begin(tested, 0)
@@ -123,6 +126,7 @@ def test_busy_is_waited_for_and_goes_to_nobody_else() -> None:
     assert tested.choose(37.0) == "a"
 
 
+@pytest.mark.case("T13")
 def test_a_new_list_holds_at_once_and_old_news_says_nothing_about_it() -> None:
     tested = endpoints("a", "b")
     begin(tested, 0)

@@ -53,6 +53,7 @@ def test_a_good_change_comes_into_force_once(path: Path, present: AgentConfig) -
     assert file.changed(present, forced=False) == new
 
 
+@pytest.mark.case("T60")
 @pytest.mark.parametrize(
     "text",
     [

@@ -101,6 +101,7 @@ def script(spool: Spool, returned: list[int]) -> None:
         returned[0] = offset(spool)
 
 
+@pytest.mark.case("T3", "T32")
 @pytest.mark.parametrize("error", [None, errno.EIO, errno.ENOSPC])
 @pytest.mark.parametrize("fates", [(Fate.KEPT,), (Fate.DROPPED,), tuple(Fate)])
 def test_each_effect_may_be_the_last_or_fail(error: int | None, fates: tuple[Fate, ...]) -> None:
@@ -185,6 +186,7 @@ def test_a_refused_batch_is_kept() -> None:
     assert spool.room.free(acks) == 0
 
 
+@pytest.mark.case("T33")
 def test_declare_posts_the_exact_ranges_of_what_it_drops() -> None:
     disk = SimDisk(Random(1))
     settings = SpoolSettings(
@@ -266,6 +268,7 @@ def test_a_lost_spool_never_reuses_its_epoch() -> None:
     assert second.prev_epoch is None
 
 
+@pytest.mark.case("T18")
 def test_damage_is_declared_and_what_had_a_receipt_is_not() -> None:
     disk = SimDisk(Random(1))
     spool = filled(disk)
@@ -424,6 +427,7 @@ def refused(disk: SimDisk, first: int) -> Acks:
     return acks
 
 
+@pytest.mark.case("T51")
 def test_a_refused_batch_holds_up_no_other() -> None:
     disk = SimDisk(Random(1))
     spool = filled(disk)

@@ -132,6 +132,7 @@ def test_what_can_be_read_is_not_given_up() -> None:
     assert len(batches(disk)) == 3
 
 
+@pytest.mark.case("T1")
 def test_seqs_that_have_a_receipt_are_not_given_again_when_the_end_of_the_spool_is_gone() -> None:
     """The power fails, which loses the position that was told to be durable; and the last frame rots."""
     disk, mints, acks = SimDisk(Random(0), fates=[Fate.DROPPED]), count(1), Acks()

@@ -93,6 +93,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.case("T8")
 @pytest.mark.system
 def test_a_killed_or_frozen_child_is_replaced_and_it_is_told(tmp_path: Path) -> None:
     with agent(tmp_path, "busy") as found:
@@ -137,6 +138,7 @@ def test_a_child_that_fails_is_tried_again_more_slowly_and_says_why(tmp_path: Pa
         assert "it cannot be done" in found.restarts()[0].reason
 
 
+@pytest.mark.case("cloudflare-2024-11")
 @pytest.mark.system
 def test_a_good_configuration_reaches_the_children_and_a_blank_one_nobody(tmp_path: Path) -> None:
     path = tmp_path / "agent.toml"
@@ -167,6 +169,7 @@ def test_it_ends_with_all_its_children(tmp_path: Path, kind: str) -> None:
         assert found.running() is None
 
 
+@pytest.mark.case("T29")
 @pytest.mark.system
 def test_a_killed_supervisor_takes_its_children_with_it_and_only_one_agent_may_run(tmp_path: Path) -> None:
     with agent(tmp_path, "busy") as found:

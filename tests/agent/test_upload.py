@@ -156,6 +156,7 @@ MISBEHAVIOURS: dict[str, list[Behaviour]] = {
 }
 
 
+@pytest.mark.case("T9", "T43")
 @pytest.mark.parametrize("plan", MISBEHAVIOURS.values(), ids=MISBEHAVIOURS.keys())
 def test_one_receipt_each_whatever_the_gateway_does(rig: Rig, server: Gateway, plan: list[Behaviour]) -> None:
     rig.add(20)
@@ -236,6 +237,7 @@ def test_the_endpoints_change_ten_times_a_second_while_uploads_are_under_way(rig
         assert all(o.what == "receipt" and o.digest in journaled for o in outcomes)
 
 
+@pytest.mark.case("T11")
 def test_a_stuck_endpoint_is_left_for_the_next_and_gone_back_to(rig: Rig, server: Gateway) -> None:
     with gateway() as other:
         server.usual = silent
@@ -253,6 +255,7 @@ def test_a_stuck_endpoint_is_left_for_the_next_and_gone_back_to(rig: Rig, server
             until(back)
 
 
+@pytest.mark.case("T57")
 def test_a_rotated_token_is_picked_up(rig: Rig, server: Gateway) -> None:
     server.token = "new"
     rig.add(3)
@@ -307,6 +310,7 @@ def test_a_damaged_pin_is_never_replaced(rig: Rig, server: Gateway) -> None:
         until(rig.settled)
 
 
+@pytest.mark.case("T51")
 def test_what_is_refused_is_kept_and_sent_no_more(rig: Rig, server: Gateway) -> None:
     rig.add(3)
     bad = rig.batches()[1].first
@@ -328,6 +332,7 @@ def test_what_is_refused_is_kept_and_sent_no_more(rig: Rig, server: Gateway) -> 
     assert not rig.acks().settles(rig.batches()[1])
 
 
+@pytest.mark.case("T51")
 def test_one_poisoned_batch_holds_up_no_other(rig: Rig, server: Gateway) -> None:
     rig.add(30)
     poison = rig.batches()[0].first
@@ -449,6 +454,7 @@ def test_outcomes_that_the_disk_refuses_are_kept_and_nothing_new_begins(error: i
     assert (uploader.backlog, uploader.troubles.oldest()) == (0, None)
 
 
+@pytest.mark.case("T43", "T48")
 def test_a_day_of_outage_discards_nothing_and_ends_oldest_first() -> None:
     disk = SimDisk(Random(1))
     spool_on(disk, 10)
@@ -499,6 +505,7 @@ def test_what_an_attempt_at_a_former_target_met_is_no_trouble_now() -> None:
     assert (again.url, again.batches) == ("http://b", attempt.batches)
 
 
+@pytest.mark.case("T13")
 def test_another_target_makes_everything_due() -> None:
     _, uploader = one_by_one(1)
     attempt = uploader.begin(0.0, 5)
@@ -546,6 +553,7 @@ def test_a_pin_is_kept_and_a_file_that_is_no_key_is_not_written_over(rig: Rig) -
     assert targets.read(config).receipt_key == path.read_text().strip() == SIGNER.public_key
 
 
+@pytest.mark.case("T57")
 def test_a_token_file_that_looks_the_same_is_read_again_once_its_token_was_refused(rig: Rig) -> None:
     config = rig.config("http://a")
     targets = Targets(rig.disk, rig.directory)

@@ -63,6 +63,7 @@ def test_all_processes_end_with_the_drill(tmp_path: Path, number: signal.Signals
         assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.case("T8", "microsoft-2024-09")
 @pytest.mark.system
 def test_the_product_notices_the_fault_and_repairs_it_without_loss(tmp_path: Path) -> None:
     records = generate(("contoso",), records_per_log=20, seed=1, start_us=time.time_ns() // 1000)

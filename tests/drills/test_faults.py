@@ -61,6 +61,7 @@ def router(tmp_path: Path) -> Router:
     return Router(tmp_path / "stuck", upload_s=0.0, stuck_s=0.05)
 
 
+@pytest.mark.case("microsoft-2024-09")
 def test_a_change_of_the_endpoint_during_an_upload_stops_every_dispatch_thread(tmp_path: Path) -> None:
     routes = router(tmp_path)
     spare = LockedTransport(Line(), routes)

@@ -265,6 +265,7 @@ def held(small: Platform) -> Iterator[HeldIndex]:
     held.may_answer.set()
 
 
+@pytest.mark.case("cloudflare-2024-11")
 def test_over_the_limits_under_way_is_429_with_retry_after(small: Platform, held: HeldIndex) -> None:
     """T42, T59: nothing is acknowledged, and the same requests pass later."""
     first = small.start("POST", "/v1/batches", content=body(batch(0, 10)), headers=small.admin)

@@ -41,6 +41,7 @@ def metrics(running: Platform) -> dict[str, float]:
     }
 
 
+@pytest.mark.case("T42", "mezmo-2022-06")
 @pytest.mark.parametrize("fault", ["write_errno", "sync_errno"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("restarted", [False, True])
@@ -109,6 +110,7 @@ def test_whoever_waits_for_the_same_batch_learns_that_it_failed(tmp_path: Path) 
         assert len(running.entries(Kind.BATCH)) == 1
 
 
+@pytest.mark.case("cloud.gov-2018-07")
 def test_health_is_progress(tmp_path: Path) -> None:
     disk = FaultyDisk()
     settings = GatewaySettings(stuck_after_s=0.05)

@@ -71,6 +71,7 @@ def altered(value: Any, at: list[int], new: Any) -> Any:
 ways = st.lists(st.integers(0, 30), min_size=1, max_size=4)
 
 
+@pytest.mark.case("T25")
 @HOSTILE
 @given(st.sampled_from(PATHS), st.binary(max_size=300))
 def test_bytes(running: Platform, path: str, content: bytes) -> None:

@@ -180,6 +180,7 @@ def damage_cursor(path: Path) -> None:
         connection.execute("UPDATE meta SET cursor = 1000000000")
 
 
+@pytest.mark.case("T23")
 @pytest.mark.parametrize(
     "damage",
     [damage_none, damage_empty, damage_zeros, damage_half, damage_text, damage_format, damage_cursor],

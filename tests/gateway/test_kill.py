@@ -69,6 +69,7 @@ class Sender(threading.Thread):
                     self._receipts.append(msgspec.convert(result["receipt"], Signed))
 
 
+@pytest.mark.case("T17", "T47")
 @pytest.mark.system
 def test_what_has_a_receipt_survives_every_kill(tmp_path: Path) -> None:
     chance = random.Random(17)

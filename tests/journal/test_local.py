@@ -70,6 +70,7 @@ def test_waiters_share_one_sync(harness: LocalHarness) -> None:
     journal.close()
 
 
+@pytest.mark.case("T30", "T42")
 @pytest.mark.parametrize("written", [0, 1, 40, 100])
 def test_a_full_disk_fails_the_append_and_later_ones_succeed(harness: LocalHarness, written: int) -> None:
     journal = harness.open()

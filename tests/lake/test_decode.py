@@ -252,6 +252,7 @@ BAD_LINES = [
 ]
 
 
+@pytest.mark.case("T19")
 @pytest.mark.parametrize(("line", "reason"), BAD_LINES)
 def test_bad_line_is_quarantined_alone(decoder: Decoder, line: bytes, reason: str) -> None:
     good = '{"string":"a\\\\","dynamic":{"b":[" ] } \\" , : "]},"int":5}'
@@ -268,6 +269,7 @@ def test_every_fault_has_a_test() -> None:
     assert covered == {fault.reason for fault in Fault} - {"none"}
 
 
+@pytest.mark.case("graphghost")
 def test_bounds_are_reached_before_they_are_broken(decoder: Decoder) -> None:
     longest = b'{"string":"' + b"x" * (1000 - 13) + b'"}'
     deepest = b'{"dynamic":[[[["' + b"[" * 100 + b'"]]]]}'

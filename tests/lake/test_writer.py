@@ -147,6 +147,7 @@ def test_the_same_seqs_of_another_epoch_are_other_records(world: World) -> None:
     assert len(read(lake.catalog, "contoso", TABLE)) == 6
 
 
+@pytest.mark.case("T19", "T65", "graphghost")
 def test_what_cannot_be_decoded_is_quarantined_with_its_bytes(world: World) -> None:
     lines = [record(0), b"plain text", b"", b"\xff\xfe{}", record(4), b"   "]
     world.append(batch(lines, first=100, marks=[Mark(4, "last_part")]))

@@ -91,6 +91,7 @@ def test_a_crash_at_any_effect_on_the_disk(tmp_path: Path) -> None:
         check_done(world, recovered(world))
 
 
+@pytest.mark.case("T32")
 def test_a_disk_that_refuses_leaves_nothing_behind_and_can_be_asked_again(tmp_path: Path) -> None:
     for at, effect in enumerate(disk_effects(tmp_path / "whole")):
         world = filled(tmp_path / f"{at}")

@@ -29,6 +29,7 @@ def test_what_is_encoded_is_decoded(frames: list[tuple[int, bytes, bytes]], kind
     assert ends[-1:] == ([len(data)] if frames else [])
 
 
+@pytest.mark.case("T21")
 @given(
     kind=st.integers(0, 254),
     position=st.integers(0, 2**64 - 1),
@@ -88,6 +89,7 @@ def test_the_number_of_frames_is_bounded() -> None:
     assert list(decode_all(b"", frames_max=0)) == []
 
 
+@pytest.mark.case("T25")
 @given(data=st.binary(max_size=300))
 def test_any_bytes(data: bytes) -> None:
     with pytest.raises(Corrupt):

@@ -30,11 +30,13 @@ from .oracle import DIRECTORY, Owner
 every_end = pytest.mark.parametrize("end_as", ENDS, ids=[name for name, _, _ in ENDS])
 
 
+@pytest.mark.case("T2")
 @every_end
 def test_crash_at_every_effect_and_at_every_effect_of_the_recovery(end_as: End) -> None:
     crash_everywhere(end_as)
 
 
+@pytest.mark.case("T32")
 @every_end
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
 def test_every_effect_refused_once(error: int, end_as: End) -> None:
@@ -52,6 +54,7 @@ def test_every_two_effects_refused_and_then_a_crash(end_as: End) -> None:
     fail_and_crash_everywhere(end_as)
 
 
+@pytest.mark.case("T30")
 @pytest.mark.parametrize("restarted", [False, True], ids=["goes on", "restarts"])
 def test_a_disk_that_is_full_at_every_byte(restarted: bool) -> None:
     """The log takes up its work once there is room (T30)."""
@@ -205,6 +208,7 @@ def step(disk: SimDisk, owner: Owner, name: str, argument: object) -> None:
             end(disk, owner, how)
 
 
+@pytest.mark.case("T27", "T28")
 @settings(max_examples=400, deadline=None)
 @given(
     steps=st.lists(st.tuples(STEPS, TROUBLES), max_size=40),

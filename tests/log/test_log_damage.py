@@ -170,6 +170,7 @@ def test_two_damaged_neighbours_and_one_apart() -> None:
     built.check_and_go_on({first, second, fourth})
 
 
+@pytest.mark.case("T1", "T23")
 @pytest.mark.parametrize(
     "content",
     [
@@ -314,6 +315,7 @@ def changed(content: bytes, how: str, share: float, size: int) -> bytes | None:
     return content
 
 
+@pytest.mark.case("T18")
 @settings(max_examples=300, deadline=None)
 @given(changes=st.lists(st.tuples(st.integers(0, 4), CHANGES), min_size=1, max_size=8))
 def test_any_damage(changes: list[tuple[int, tuple[str, float, int]]]) -> None:
@@ -341,6 +343,7 @@ def test_any_damage(changes: list[tuple[int, tuple[str, float, int]]]) -> None:
     assert LogReader(built.disk, DIRECTORY).read(position, bytes_max=1)[0].meta == b"more"
 
 
+@pytest.mark.case("T25")
 @settings(max_examples=200, deadline=None)
 @given(content=st.binary(max_size=3_000), published=st.integers(0, 4_000))
 def test_a_segment_of_any_bytes(content: bytes, published: int) -> None:

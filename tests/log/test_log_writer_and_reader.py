@@ -151,6 +151,7 @@ def test_no_log_yet(place: tuple[Disk, str]) -> None:
     assert reader.read(0, bytes_max=EVERYTHING) == []
 
 
+@pytest.mark.case("T1")
 def test_a_position_beyond_what_is_durable_has_nothing_to_read(place: tuple[Disk, str]) -> None:
     log, reader = LogWriter(*place, segment_bytes_max=100), LogReader(*place)
     log.append([data("a")])

@@ -45,6 +45,7 @@ def crash_at_every_effect(
             effect += 1
 
 
+@pytest.mark.case("T28")
 def test_a_crash_leaves_the_old_bytes_or_the_new_ones() -> None:
     crash_at_every_effect(SimDisk, write_atomically)
 

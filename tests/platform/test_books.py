@@ -65,6 +65,7 @@ def test_books_that_were_thrown_away_are_made_again(platform: Platform) -> None:
     assert totals(again.ledger) == (50, 50, 0)
 
 
+@pytest.mark.case("T23")
 @pytest.mark.parametrize("content", ["another format", "no database", "cut short"])
 def test_books_of_another_format_are_made_again_by_themselves(platform: Platform, content: str) -> None:
     path = Path(platform.directory, auditor_store.FILE)

@@ -181,6 +181,7 @@ def _blocks_sigterm(thread: Path) -> bool:
     return bool(blocked >> (signal.SIGTERM - 1) & 1)
 
 
+@pytest.mark.case("cloud.gov-2018-07")
 @pytest.mark.system
 def test_lake_and_gateway_that_freeze_are_replaced_and_records_are_stored_once(tmp_path: Path) -> None:
     data = tmp_path / "data"

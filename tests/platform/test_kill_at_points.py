@@ -99,6 +99,7 @@ def _strike(of: Site, points: Round, order: str) -> None:
         process.kill()  # else its children wait longer each time before they are started again
 
 
+@pytest.mark.case("T2", "T3")
 @pytest.mark.system
 def test_killed_at_every_commit_point(tmp_path: Path) -> None:
     with site(tmp_path, sources=SOURCES, options=("--stalled-s", "5")) as of:

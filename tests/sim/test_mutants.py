@@ -26,6 +26,7 @@ LONG = {"silent stream left out of the watermark": 200.0}
 REACHED = [name for name, mutation in MUTANTS.items() if mutation is not None]
 
 
+@pytest.mark.case("mezmo-2022-06")
 @pytest.mark.parametrize("name", REACHED)
 def test_a_seeded_bug_is_found(name: str) -> None:
     assert hunt(name, SEEDS_MAX, FIRST.get(name, 1), LONG.get(name, 60.0)) is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+import pytest
+
 from gapless.testing.clock import START_US, Loop
 from gapless.testing.network import HttpAnswer, Network, Outcome
 
@@ -59,6 +61,7 @@ def test_nobody_listens_or_a_partition_is_unreachable() -> None:
     assert echo.handled == []
 
 
+@pytest.mark.case("T11")
 def test_what_is_accepted_and_never_answered_ends_in_time() -> None:
     made, echo = network()
     made.conditions("a", URL).swallows = True

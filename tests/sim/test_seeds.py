@@ -18,6 +18,7 @@ def run(seed: int) -> Outcome:
     return Simulation(seed, FAULTS_S).run()
 
 
+@pytest.mark.case("T9", "T61")
 @pytest.mark.parametrize("start", FIXED[::9])
 def test_no_seed_of_the_fixed_set_breaks_a_rule(start: int) -> None:
     for seed in range(start, start + 9):

@@ -20,6 +20,7 @@ def rig_of(disk: MemoryDisk, **more: object) -> Rig:
     return Rig(FileSettings(paths=("/log/*.log",), **more).check(), disk)  # type: ignore[arg-type]
 
 
+@pytest.mark.case("T63")
 def test_t63_line_of_100_mb_is_cut_into_marked_pieces_in_bounded_memory(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_bytes(b"before\n")
@@ -48,6 +49,7 @@ def test_t63_line_of_100_mb_is_cut_into_marked_pieces_in_bounded_memory(tmp_path
     assert peak < 2 * piece
 
 
+@pytest.mark.case("T63")
 def test_t63_line_that_is_exactly_as_long_as_allowed_is_whole() -> None:
     disk = MemoryDisk()
     rig = rig_of(disk, line_bytes_max=10, read_bytes_max=4)
@@ -57,6 +59,7 @@ def test_t63_line_that_is_exactly_as_long_as_allowed_is_whole() -> None:
     assert rig.marks == [(b"abcdefghij", "part"), (b"k", "last_part")]
 
 
+@pytest.mark.case("T64")
 def test_t64_file_of_long_lines_only_is_not_read_again_after_a_restart() -> None:
     disk = MemoryDisk()
     rig = rig_of(disk, line_bytes_max=10)
@@ -72,6 +75,7 @@ def test_t64_file_of_long_lines_only_is_not_read_again_after_a_restart() -> None
     assert rig.marks[-1] == (b"xxxxxy", "last_part")
 
 
+@pytest.mark.case("T65")
 def test_t65_all_bytes_come_through_unchanged() -> None:
     every = bytes(value for value in range(256) if value != 0x0A)
     lines = [
@@ -92,6 +96,7 @@ def test_t65_all_bytes_come_through_unchanged() -> None:
     assert not rig.marks
 
 
+@pytest.mark.case("T66")
 def test_t66_last_line_without_newline_is_delivered_once_after_the_quiet_time() -> None:
     disk = MemoryDisk()
     rig = rig_of(disk, quiet_s=5.0)
@@ -108,6 +113,7 @@ def test_t66_last_line_without_newline_is_delivered_once_after_the_quiet_time() 
     assert rig.runs[-1].end == 7
 
 
+@pytest.mark.case("T66")
 @pytest.mark.parametrize("crash", [False, True])
 def test_t66_bytes_appended_to_a_delivered_last_line_are_a_record_of_their_own(crash: bool) -> None:
     disk = MemoryDisk()
@@ -177,6 +183,7 @@ def test_t66_last_line_that_grows_while_it_is_overdue_is_waited_for() -> None:
     assert rig.records == [b"half of it"]
 
 
+@pytest.mark.case("T66")
 def test_t66_every_way_a_long_line_can_stop_and_go_on() -> None:
     disk = MemoryDisk()
     rig = rig_of(disk, line_bytes_max=4)
@@ -199,6 +206,7 @@ def test_t66_every_way_a_long_line_can_stop_and_go_on() -> None:
     ]
 
 
+@pytest.mark.case("T61")
 @pytest.mark.parametrize("days", [-2, 2])
 def test_t61_clock_that_jumps_neither_stalls_nor_hurries(days: int) -> None:
     disk = MemoryDisk()

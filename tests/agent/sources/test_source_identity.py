@@ -87,6 +87,7 @@ def test_replaced_while_down_by_a_file_with_the_same_header(log: Path, count: in
     assert [skipped.end for skipped in rig.skipped] == [None]
 
 
+@pytest.mark.case("T39")
 @pytest.mark.parametrize("pattern", ["app.log", "app.log*"])
 @pytest.mark.parametrize("header", [b"", HEADER])
 @pytest.mark.parametrize("crash", [False, True])

@@ -39,6 +39,7 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "app.log"
 
 
+@pytest.mark.case("T35")
 def test_t35_burst_then_rotation_with_a_slow_reader_delivers_everything(log: Path) -> None:
     rig = Rig(settings(log.parent, read_bytes_max=4096))
     append(log, lines(0, 10))
@@ -53,6 +54,7 @@ def test_t35_burst_then_rotation_with_a_slow_reader_delivers_everything(log: Pat
     assert not rig.skipped
 
 
+@pytest.mark.case("T35")
 def test_t35_rotated_file_is_not_given_up_while_it_is_still_written(log: Path) -> None:
     rig = Rig(settings(log.parent, rotated_quiet_s=30.0))
     append(log, lines(0, 1))
@@ -69,6 +71,7 @@ def test_t35_rotated_file_is_not_given_up_while_it_is_still_written(log: Path) -
     assert rig.durable == {} and rig.source.cursors() == []
 
 
+@pytest.mark.case("T36")
 def test_t36_content_on_a_reused_inode_is_read_from_its_beginning() -> None:
     disk = MemoryDisk()
     rig = Rig(FileSettings(paths=("/log/app.log",)), disk)
@@ -89,6 +92,7 @@ def test_t36_content_on_a_reused_inode_is_read_from_its_beginning() -> None:
     assert skipped.not_before_us < skipped.not_after_us
 
 
+@pytest.mark.case("T36")
 def test_t36_reused_inode_with_content_longer_than_the_old_offset() -> None:
     disk = MemoryDisk()
     rig = Rig(FileSettings(paths=("/log/app.log",)), disk)
@@ -105,6 +109,7 @@ def test_t36_reused_inode_with_content_longer_than_the_old_offset() -> None:
     assert numbers(rig) == list(range(200))
 
 
+@pytest.mark.case("T36")
 @pytest.mark.parametrize("content", [b"", b"x", lines(0, 100)])
 def test_t36_inode_given_to_a_file_that_no_pattern_shows(content: bytes) -> None:
     disk = MemoryDisk()
@@ -122,6 +127,7 @@ def test_t36_inode_given_to_a_file_that_no_pattern_shows(content: bytes) -> None
     assert rig.durable == {}
 
 
+@pytest.mark.case("T38")
 def test_t38_a_thousand_tiny_files_of_which_some_are_deleted_soon(tmp_path: Path) -> None:
     rig = Rig(settings(tmp_path, "*.log"))
     expected = []
@@ -140,6 +146,7 @@ def test_t38_a_thousand_tiny_files_of_which_some_are_deleted_soon(tmp_path: Path
     assert len(rig.source.cursors()) == 500
 
 
+@pytest.mark.case("T39")
 @pytest.mark.parametrize("pattern", ["app.log", "app.log*"])
 def test_t39_copy_truncate_twice_with_restarts_between(log: Path, pattern: str) -> None:
     rig = Rig(settings(log.parent, pattern))
@@ -181,6 +188,7 @@ def test_t39_copy_truncate_while_running(log: Path, pattern: str, refill: int) -
     assert not rig.skipped
 
 
+@pytest.mark.case("T39")
 def test_t39_bytes_written_between_copy_and_truncation_are_told(log: Path) -> None:
     rig = Rig(settings(log.parent, "app.log*"))
     append(log, lines(0, 50))
@@ -324,6 +332,7 @@ def test_cut_at_the_end_goes_on_and_tells_the_bytes(log: Path) -> None:
     assert (skipped.start, skipped.end) == (len(lines(0, 10)), len(lines(0, 10)) + 4)
 
 
+@pytest.mark.case("T41a")
 def test_t41a_rename_and_create_while_running(log: Path) -> None:
     rig = Rig(settings(log.parent))
     for generation in range(5):
@@ -336,6 +345,7 @@ def test_t41a_rename_and_create_while_running(log: Path) -> None:
     assert not rig.skipped
 
 
+@pytest.mark.case("T41a")
 @pytest.mark.parametrize("pattern", ["app.log", "app.log*"])
 def test_t41a_rename_and_create_while_down(log: Path, pattern: str) -> None:
     rig = Rig(settings(log.parent, pattern))
@@ -351,6 +361,7 @@ def test_t41a_rename_and_create_while_down(log: Path, pattern: str) -> None:
     assert not rig.skipped
 
 
+@pytest.mark.case("T41a")
 def test_t41a_replacement_of_equal_size_within_one_poll(log: Path) -> None:
     rig = Rig(settings(log.parent))
     append(log, lines(0, 10))
@@ -362,6 +373,7 @@ def test_t41a_replacement_of_equal_size_within_one_poll(log: Path) -> None:
     assert numbers(rig) == list(range(20))
 
 
+@pytest.mark.case("T41a")
 def test_t41a_overwritten_in_place_with_equal_size(log: Path) -> None:
     rig = Rig(settings(log.parent))
     append(log, lines(0, 10))
@@ -373,6 +385,7 @@ def test_t41a_overwritten_in_place_with_equal_size(log: Path) -> None:
     assert numbers(rig) == list(range(20))
 
 
+@pytest.mark.case("T41b")
 def test_t41b_deleted_and_recreated_a_thousand_times(log: Path) -> None:
     rig = Rig(settings(log.parent, rescan_s=0.1))
     chance = random.Random(41)
