@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 BENCH ?= quick
 
-.PHONY: install demo test sim mutants kill-run crash fuzz check docs bench fmt clean
+.PHONY: install demo test sim mutants faults kill-run crash fuzz check docs bench fmt clean
 
 install: $(VENV)/.installed
 
@@ -34,11 +34,16 @@ test: check
 SEEDS ?= 300
 FROM ?= 1
 sim: install
-	$(BIN)/python -m gapless.testing.sim --seeds $(SEEDS) --from $(FROM)
+	$(BIN)/python -m gapless.testing.sim --seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)
 
 # Each seeded bug must be found by the simulation within 200 seeds.
 mutants: install
-	$(BIN)/python -m gapless.testing.mutants --seeds 200
+	$(BIN)/python -m gapless.testing.mutants --seeds 200 --jobs $(JOBS)
+
+# The figures of docs/internals/faults.md: about an hour on two cores. FAULTS="--seeds 500" is five minutes.
+FAULTS ?= --seeds 10000 --hours 1000
+faults: install
+	$(BIN)/python -m gapless.testing.campaign --jobs $(JOBS) $(FAULTS)
 
 # A million records over fifty files, while agent and platform are killed for two minutes.
 kill-run: install

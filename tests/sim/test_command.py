@@ -11,9 +11,9 @@ from gapless.testing.mutants import seeded
 def test_a_good_run_prints_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
     assert sim.main(["--seeds", "1", "--from", "3"]) == 0
     said = capsys.readouterr().out
-    assert "seeds           1, 0 failed" in said
+    assert "seeds              1, 0 failed" in said
     assert "times real time" in said
-    assert "fault" in said
+    assert "faults  " in said
 
 
 def test_a_failed_seed_is_named_with_its_trace_and_how_to_replay_it(

@@ -32,7 +32,7 @@ def create(
     table: Annotated[
         list[str] | None, typer.Option(help="Only for this table; may be given several times.")
     ] = None,
-    client_: Annotated[
+    as_client: Annotated[
         bool,
         typer.Option(
             "--client",
@@ -49,9 +49,9 @@ def create(
     With --client, print variables as azure-identity reads them; the secret is never shown again.
     """
     with connect(data, url, token, ca) as client:
-        wanted = {"tenant": tenant, "scope": scope, "tables": table or [], "client": client_}
+        wanted = {"tenant": tenant, "scope": scope, "tables": table or [], "client": as_client}
         made = client.post("/v1/tokens", wanted, _NewToken)
-    if not client_:
+    if not as_client:
         write(f"{made.token}\n".encode())
         return
     known = {

@@ -9,7 +9,7 @@ from gapless.lake.holdings import Ranges
 
 #: "withdrawn": the lake does not hold it any more, because the file was damaged, and will post it anew.
 #: "lost": it will not, because the journal does not have it any more either.
-Account = Literal["stored", "quarantined", "expired", "withdrawn", "lost"]
+Account = Literal["stored", "quarantined", "filtered", "expired", "withdrawn", "lost"]
 
 #: The day of files whose rows are of too many days for a file each.
 MIXED_DAYS = "mixed"

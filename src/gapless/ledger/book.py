@@ -21,7 +21,7 @@ import msgspec
 
 from gapless.model.batch import Part
 from gapless.model.claim import SkippedBytes
-from gapless.model.ranges import Range, RangeSet
+from gapless.model.ranges import Range, RangeSet, union
 from gapless.model.stream import EpochOpen
 
 Account = Literal["stored", "quarantined", "filtered", "expired"]
@@ -146,18 +146,16 @@ class EpochBook(msgspec.Struct, kw_only=True):
 
     def forget_lake(self) -> None:
         """Another lake is made from the journal: what the one before held counts for nothing."""
-        self.stored, self.quarantined, self.expired = RangeSet(), RangeSet(), RangeSet()
+        self.stored, self.quarantined, self.filtered, self.expired = (RangeSet() for _ in range(4))
         self.overlooked = RangeSet()
-        self.settled = self.lost.copy()
-        self.settled.update(self.filtered)
-        self.settled.update(self.renumbered)
+        self.settled = union((self.lost, self.renumbered))
 
     def lose(self, first: int, next_: int, *, from_journal: bool) -> None:
         """The seqs ``[first, next_)`` are declared lost: those that are nowhere else. With ``from_journal``
         the lake says so: the journal got them, cannot be read there any more, and the lake has none of
         them, whatever an earlier lake had."""
         if from_journal:
-            for rest in (self.stored, self.quarantined):
+            for rest in (self.stored, self.quarantined, self.filtered):
                 for a, b in rest.overlap(first, next_):
                     rest.remove(a, b)
                     self.settled.remove(a, b)

@@ -24,7 +24,7 @@ def _empty(path: str, body: bytes) -> HttpAnswer:
     return HttpAnswer(200, b'{"results":[]}' if path == "/v1/batches" else b"{}")
 
 
-def _forged(path: str, body: bytes) -> HttpAnswer:
+def forged(signer: Signer, path: str, body: bytes) -> HttpAnswer:
     """Says that it has everything, and has nothing."""
     if path != "/v1/batches":
         return HttpAnswer(503, b"")
@@ -41,15 +41,14 @@ def _forged(path: str, body: bytes) -> HttpAnswer:
             journaled_us=1,
         )
         identity = {"stream": header.stream.id, "epoch": header.epoch, "first": header.first}
-        signed = msgspec.to_builtins(_STRANGER.sign(receipt))
+        signed = msgspec.to_builtins(signer.sign(receipt))
         results.append({"status": "receipt", "next": header.next, "receipt": signed} | identity)
     return HttpAnswer(200, msgspec.json.encode({"results": results}))
 
 
 #: Each is given the path and the body of a request. A forger is met as often as two others.
 IMPOSTORS: tuple[Callable[[str, bytes], HttpAnswer], ...] = (
-    _forged,
-    _forged,
+    *2 * (partial(forged, _STRANGER),),
     _empty,
     *(partial(_status, status) for status in (401, 403, 404, 413, 429, 500)),
 )

@@ -23,6 +23,7 @@ from gapless.model.batch import BatchHeader
 from gapless.model.claim import ClaimSet
 from gapless.model.entry import BatchEntry
 from gapless.model.finding import FindingKind
+from gapless.model.ranges import RangeSet
 from gapless.model.receipt import Receipt
 from gapless.model.signing import Signed
 from gapless.testing.clock import Loop
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from gapless.testing.platform_stores import MemoryLedgerStore
 
 Epoch = tuple[str, str]
+
+#: How a record begins that the tables' rule keeps out of them, and one that they cannot decode.
+FILTERED_MARK, BAD_MARK = b"~", b"!"
 
 #: What may be told only where its cause was made to happen: which excuse each kind needs.
 _NEEDS: dict[FindingKind, tuple[str, ...]] = {
@@ -90,7 +94,8 @@ class Oracle:
         self.spooled_us: dict[bytes, int] = {}
         self.renumbered: dict[tuple[str, str, int], tuple[str, int]] = {}  # to which epoch and seq
         self.lake: dict[Epoch, dict[int, bytes]] = defaultdict(dict)
-        self.stored_records: set[bytes] = set()
+        self.filtered: dict[Epoch, RangeSet] = defaultdict(RangeSet)
+        self.at_rest: set[bytes] = set()
         self.files: dict[str, Content] = {}
         self.known_bytes: dict[Content, int] = {}
         self.receipts = 0
@@ -217,7 +222,22 @@ class Oracle:
             if line not in self.spooled[epoch].get(seq, ()):
                 raise Violation("bytes equal", f"seq {seq} of {key.epoch} was spooled as other bytes")
             rows[seq] = line
-            self.stored_records.add(line)
+            self.at_rest.add(line)
+
+    def kept_out(self, key: EpochKey, first: int, lines: Sequence[bytes]) -> None:
+        """The lake committed that a rule keeps these records out of its tables."""
+        if any(not line.startswith(FILTERED_MARK) for line in lines):
+            raise Violation("only what a rule names is filtered", f"seq {first} on of {key.epoch}")
+        self.filtered[key.stream, key.epoch].add(first, first + len(lines))
+        self.at_rest.update(lines)
+
+    def lake_lost(self) -> None:
+        """The lake is gone, and another one begins. What was at rest in it is so no more; it is due as if
+        it had been read now."""
+        self.lake.clear()
+        self.filtered.clear()
+        self.spooled_us.update(dict.fromkeys(self.at_rest & self.spooled_us.keys(), self.loop.now_us))
+        self.at_rest.clear()
 
     def looked(self, store: MemoryLedgerStore) -> None:
         """No finding without its cause."""

@@ -36,7 +36,8 @@ class PlatformHost:
         self.disk.before_effect = self.troubles.strike
         self.signer = Signer(b"platform".ljust(32, b"."))
         self.index = MemoryIndex()
-        self.catalog = MemoryCatalog(world.oracle)
+        self.lakes = 1
+        self.catalog = MemoryCatalog(world.oracle, self.lakes)
         self.store = MemoryLedgerStore()
         self.allowed = Allowances()
         self.sync_us = (500, 5_000)
@@ -66,6 +67,16 @@ class PlatformHost:
     def power_off(self) -> None:
         self.stop()
         self.disk.crash()
+
+    def lose_lake(self) -> None:
+        """The lake is removed: its process begins another one, and the ledger follows that."""
+        for part in (self.lake, self.ledger):
+            if part is not None:
+                part.process.end()
+        self.lakes += 1
+        self.catalog = MemoryCatalog(self.world.oracle, self.lakes)
+        self.world.oracle.lake_lost()
+        self.start()
 
     def audit(self, ledger: Ledger, tenant: str | None = None) -> Audit:
         """What books that were kept say now, as ``gapless audit`` would."""

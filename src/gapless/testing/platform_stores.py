@@ -17,6 +17,7 @@ import numpy as np
 from gapless.gateway.admission import EpochKey, Row
 from gapless.gateway.chains import ChainKey
 from gapless.gateway.fold import ChainRow, Changes, fold
+from gapless.lake.catalog_schema import ERA_BITS
 from gapless.lake.changes import NewFile, NewPosting, StepCommit
 from gapless.lake.commits import Fenced
 from gapless.lake.facts import Account, NoticeRow, Posting, Window
@@ -29,9 +30,9 @@ from gapless.ledger.ledger import Ledger
 from gapless.log.port import EntryReader
 from gapless.model.errors import Busy, Corrupt
 from gapless.model.finding import LASTING, Finding
-from gapless.model.ranges import RangeSet
+from gapless.model.ranges import Range, RangeSet
 from gapless.platform.auditor_store import Message, Step
-from gapless.testing.oracle import Oracle
+from gapless.testing.oracle import BAD_MARK, FILTERED_MARK, Oracle
 
 _STEP_BYTES = 4 << 20
 
@@ -98,12 +99,14 @@ class MemoryIndex:
 
 
 class MemoryCatalog:
-    """The lake's catalogue and its tables: cursor, postings and rows move together or not at all."""
+    """The lake's catalogue and its tables: cursor, postings and rows move together or not at all. One that
+    takes the place of another has the next ``era``."""
 
     root = "lake"
 
-    def __init__(self, oracle: Oracle) -> None:
+    def __init__(self, oracle: Oracle, era: int = 1) -> None:
         self._oracle = oracle
+        self._base = era << ERA_BITS
         self._position = 0
         self._accounted: dict[tuple[str, str], RangeSet] = defaultdict(RangeSet)
         self._postings: list[Posting] = []
@@ -130,7 +133,7 @@ class MemoryCatalog:
                 raise Corrupt(f"records of [{posting.first}, {posting.next}) would be stored twice")
             self._postings.append(
                 Posting(
-                    len(self._postings) + 1,
+                    self._base + len(self._postings) + 1,
                     posting.key.stream,
                     posting.key.epoch,
                     posting.account,
@@ -142,11 +145,13 @@ class MemoryCatalog:
                 )
             )
         self._notices += [
-            NoticeRow(len(self._notices) + at + 1, now_us, notice) for at, notice in enumerate(step.notices)
+            NoticeRow(self._base + len(self._notices) + at + 1, now_us, notice)
+            for at, notice in enumerate(step.notices)
         ]
         self._position = step.until
         for posting, lines in self.rows:
-            self._oracle.stored(posting.key, posting.first, lines)
+            keep = self._oracle.kept_out if posting.account == "filtered" else self._oracle.stored
+            keep(posting.key, posting.first, lines)
         self.rows = []
 
     def postings_after(self, id_: int, limit: int) -> list[Posting]:
@@ -154,7 +159,8 @@ class MemoryCatalog:
         return self._postings[at : at + limit]
 
     def notices_after(self, id_: int, limit: int) -> list[NoticeRow]:
-        return self._notices[id_ : id_ + limit]
+        at = max(0, id_ - self._base)
+        return self._notices[at : at + limit]
 
 
 class _NoFiles:
@@ -164,7 +170,8 @@ class _NoFiles:
 
 
 class MemoryLakeWriter(LakeWriter):
-    """The lake's writer, whose tables are lists of lines: what begins with "!" is quarantined."""
+    """The lake's writer, whose tables are lists of lines: what begins with a mark is quarantined, or filtered
+    by a rule."""
 
     def __init__(self, catalog: MemoryCatalog, reader: EntryReader) -> None:
         limits = StepLimits(entries_max=200)
@@ -185,20 +192,29 @@ class MemoryLakeWriter(LakeWriter):
     def _store_run(self, batch: Batch, first: int, lines: list[bytes], commit: StepCommit) -> None:
         stream = batch.header.stream
         key = LakeKey(stream.tenant, stream.table, batch.stream, batch.header.epoch)
-        at = 0
+        at, held = 0, list[Range]()
         while at < len(lines):
-            end, bad = at, lines[at].startswith(b"!")
-            while end < len(lines) and lines[end].startswith(b"!") == bad:
+            end, account = at, _account(lines[at])
+            while end < len(lines) and _account(lines[end]) == account:
                 end += 1
-            account: Account = "quarantined" if bad else "stored"
             posting = NewPosting(key, account, first + at, first + end, batch.position, batch.until)
             commit.post(posting)
             self._memory.rows.append((posting, lines[at:end]))
+            if account != "filtered":
+                held.append((posting.first, posting.next))
             at = end
-        count = len(lines)
+        if not held:
+            return
+        count = sum(next_ - first for first, next_ in held)
         tenant, table = stream.tenant, stream.table
-        holds = {(batch.stream, batch.header.epoch): np.array([(first, first + count)])}
+        holds = {(batch.stream, batch.header.epoch): np.array(held)}
         commit.files.append(NewFile(tenant, table, "mixed", "memory", count, count, 1, 0, 0, 0, "", holds))
+
+
+def _account(line: bytes) -> Account:
+    if line.startswith(BAD_MARK):
+        return "quarantined"
+    return "filtered" if line.startswith(FILTERED_MARK) else "stored"
 
 
 class MemoryLedgerStore:
@@ -221,6 +237,11 @@ class MemoryLedgerStore:
         return self._state["audited_us"]
 
     def close(self) -> None: ...
+
+    def in_place(self) -> bool:
+        return True
+
+    def doubt(self, error: Exception) -> None: ...
 
     def load(self) -> tuple[Ledger, dict[str, int], list[Finding]]:
         ledger = Ledger()

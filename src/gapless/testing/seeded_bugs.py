@@ -26,6 +26,8 @@ from gapless.gateway.admission import Admission, Duplicate, Fork, Offer
 from gapless.journal.local import LocalJournal
 from gapless.lake.changes import StepCommit
 from gapless.ledger import audit as auditing
+from gapless.ledger.book import EpochBook
+from gapless.ledger.ledger import Ledger
 from gapless.log.disk import write_atomically
 from gapless.log.segments import LogWriter
 from gapless.model.errors import Misconfigured
@@ -211,6 +213,21 @@ def _quarantine_not_counted(stack: ExitStack) -> None:
     _replaced(stack, StepCommit, "check", lambda commit: None)
 
 
+def _filtered_as_delivered(stack: ExitStack) -> None:
+    account = EpochBook._account
+    _replaced(
+        stack,
+        EpochBook,
+        "_account",
+        lambda book, name: account(book, "stored" if name == "filtered" else name),
+    )
+
+
+def _backfill_twice(stack: ExitStack) -> None:
+    """A lake that is made anew is filled from the journal, beside what the one before had posted."""
+    _replaced(stack, Ledger, "forget_lake", lambda ledger: None)
+
+
 def _nothing_is_complete(stack: ExitStack) -> None:
     def judged(ledger: Any, now_us: int, **options: Any) -> Any:
         report = auditing.audit(ledger, now_us, **options)
@@ -253,8 +270,8 @@ def _freed_by_edge(stack: ExitStack) -> None:
     _replaced(stack, SpoolRoom, "free", early)
 
 
-#: By the names of the specification; None where what they concern is not simulated.
-MUTANTS: dict[str, Mutation | None] = {
+#: By the names of the specification.
+MUTANTS: dict[str, Mutation] = {
     "acknowledge before fsync": _ack_before_fsync,
     "free on send": _free_on_send,
     "free on the gateway's word without a receipt": _free_without_receipt,
@@ -262,7 +279,7 @@ MUTANTS: dict[str, Mutation | None] = {
     "epoch reused after a lost spool": _epoch_reused,
     "dedupe by id alone": _dedupe_by_id,
     "claim ahead of what is durable": _claim_ahead,
-    "filtered counted as delivered": None,
+    "filtered counted as delivered": _filtered_as_delivered,
     "0 of 0 complete": _nothing_is_complete,
     "quarantine not counted": _quarantine_not_counted,
     "silent stream left out of the watermark": _silent_left_out,
@@ -270,6 +287,6 @@ MUTANTS: dict[str, Mutation | None] = {
     "fsync retried after it failed": _fsync_retried,
     "off by one at a range's edge": _range_edge,
     "off by one at a segment's edge": _freed_by_edge,
-    "backfill posted twice": None,
+    "backfill posted twice": _backfill_twice,
     "blank config drops all": _blank_drops_all,
 }

@@ -7,6 +7,7 @@ from random import Random
 
 from gapless.model.stream import StreamKey
 from gapless.testing.agent_host import AgentHost
+from gapless.testing.oracle import BAD_MARK, FILTERED_MARK
 from gapless.testing.world import World
 
 
@@ -23,6 +24,7 @@ class Habits:
     truncate: float = 0.0
     delete: float = 0.0
     bad: float = 0.0
+    filtered: float = 0.0
 
     @classmethod
     def drawn(cls, random: Random, destructive: bool) -> Habits:
@@ -36,6 +38,7 @@ class Habits:
             truncate=random.choice((0.0, 0.03)) if destructive else 0.0,
             delete=random.choice((0.0, 0.03)) if destructive else 0.0,
             bad=random.choice((0.0, 0.1)),
+            filtered=random.choice((0.0, 0.1)),
         )
 
 
@@ -62,9 +65,7 @@ class Writer:
         if self.stopped:
             return
         habits, random, disk = self._habits, self._random, self._host.sources
-        records = [self._record() for _ in range(random.randint(1, habits.burst_max))]
-        self._world.oracle.emit(self._stream_id, records)
-        disk.append(self._path, records)
+        self.write()
         if random.random() < habits.rotate:
             self._rotate()
         elif random.random() < habits.truncate:
@@ -74,6 +75,12 @@ class Writer:
             self._world.fault("source deleted", self._path)
             disk.delete(self._path)
         self._next()
+
+    def write(self) -> None:
+        """A burst of records."""
+        records = [self._record() for _ in range(self._random.randint(1, self._habits.burst_max))]
+        self._world.oracle.emit(self._stream_id, records)
+        self._host.sources.append(self._path, records)
 
     def _rotate(self) -> None:
         disk, last = self._host.sources, self._habits.generations
@@ -88,10 +95,14 @@ class Writer:
 
     def _record(self) -> bytes:
         self._count += 1
-        mark = "!" if self._random.random() < self._habits.bad else ""
+        chance, mark = self._random.random(), b""
+        if chance < self._habits.bad:
+            mark = BAD_MARK
+        elif chance > 1 - self._habits.filtered:
+            mark = FILTERED_MARK
         length = self._random.randint(0, self._habits.record_bytes_max)
         padding = self._random.randbytes(length).hex()[length:]
-        return f"{mark}{self._name}/{self._path}#{self._count} {padding}".encode()
+        return mark + f"{self._name}/{self._path}#{self._count} {padding}".encode()
 
 
 def put_to_work(world: World, host: AgentHost, random: Random, *, destructive: bool) -> list[Writer]:

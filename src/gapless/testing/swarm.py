@@ -17,10 +17,12 @@ from gapless.testing.sources_at_work import Writer, put_to_work
 from gapless.testing.world import World
 
 _DAY_US = 86_400_000_000
+#: Each one is filled from the journal's beginning: more would be most of a simulation's work.
+_LAKES_MAX = 4
 
 
 class Swarm:
-    """Strikes until ``heal``. ``classes`` are those that this seed turned on."""
+    """Strikes until ``heal``, if it is ``at_work``. ``classes`` are those that this seed turned on."""
 
     def __init__(
         self,
@@ -29,6 +31,8 @@ class Swarm:
         hosts: list[AgentHost],
         writers: list[Writer],
         urls: list[str],
+        *,
+        at_work: bool = True,
     ) -> None:
         self._world = world
         self._random = world.random
@@ -55,6 +59,7 @@ class Swarm:
             "agent disk errors": partial(self._disk_errors, "agent"),
             "platform disk errors": partial(self._disk_errors, "platform"),
             "agent disk full": partial(self._disk_full, "agent"),
+            "lake lost": self._lake_lost,
             "platform disk full": partial(self._disk_full, "platform"),
             "clock": self._clock,
             "blank configuration": self._blank,
@@ -66,8 +71,8 @@ class Swarm:
             "disk restored": self._disk_restored,
             "machine cloned": self._cloned,
         }
-        self.classes = [name for name in usual if self._random.random() < 0.35]
-        if self._random.random() < 0.4:
+        self.classes = [name for name in usual if at_work and self._random.random() < 0.35]
+        if at_work and self._random.random() < 0.4:
             self.classes += [name for name in losing if self._random.random() < 0.5]
         for name in self.classes:
             self._later((usual | losing)[name], self._random.choice((10.0, 30.0, 90.0)))
@@ -148,6 +153,11 @@ class Swarm:
         self._world.fault("platform power")
         self._platform.power_off()
         self._world.loop.after(int(self._some_s(60) * 1e6), self._platform.start)
+
+    def _lake_lost(self) -> None:
+        if self._platform.lakes < _LAKES_MAX:
+            self._world.fault("lake lost")
+            self._platform.lose_lake()
 
     def _part(self) -> Any:
         return self._random.choice((self._platform.gateway, self._platform.lake, self._platform.ledger))

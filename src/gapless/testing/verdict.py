@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from gapless.ledger.audit import Audit, EpochReport
 from gapless.ledger.book import EpochBook, Gap
@@ -16,9 +17,16 @@ from gapless.testing.platform_host import PlatformHost
 from gapless.testing.source_host import Content, Written
 
 #: Causes, made to happen, after which records that were spooled may be lost, or their end unknown.
-LOSING = frozenset({"spool damaged", "spool declared", "disk lost", "rolled back"})
+LOSING = frozenset({"spool damaged", "spool declared", "disk lost", "rolled back", "receipt without bytes"})
 #: What books prove about a moment so long ago, beyond the time in which records come to rest.
 _PROVEN_S = 60.0
+
+
+class Waiting(NamedTuple):
+    """What is not over yet, in words, and the rule by which it has to be."""
+
+    check: str
+    text: str
 
 
 class Verdict:
@@ -45,7 +53,7 @@ class Verdict:
         now_us = oracle.loop.now_us
         before_us = now_us - int((self._platform.allowed.settle_s + _PROVEN_S) * 1e6)
         for record, at_us in oracle.spooled_us.items():
-            if at_us < before_us and record not in oracle.stored_records:
+            if at_us < before_us and record not in oracle.at_rest:
                 age_s = (now_us - at_us) / 1e6
                 raise Violation("complete means complete", f"{record[:40]!r} was read {age_s:.0f} s ago")
         for host in self._hosts:
@@ -54,18 +62,19 @@ class Verdict:
             if registered and down_s > 3 * host.config.agent.claim_interval_s + _PROVEN_S:
                 raise Violation("silence is not complete", f"{host.name} was down for {down_s:.0f} s")
 
-    def waits_for(self) -> str:
-        """What is not over yet, in words; empty when all has come to rest."""
+    def waits_for(self) -> Waiting | None:
+        """What is not over yet; None when all has come to rest."""
         ledger, _, _ = self._platform.store.load()
         for text in self._without_account(ledger):
-            return text
+            return Waiting("every record has an account", text)
         wanted = self._wanted(ledger)
         report = self._platform.audit(ledger)
         if report.verdict not in wanted:
-            return f"the verdict is {report.verdict}, not {wanted}: {'; '.join(report.reasons[:4])}"
+            reasons = "; ".join(report.reasons[:4])
+            return Waiting("the verdict is right", f"it is {report.verdict}, not {wanted}: {reasons}")
         for finding in self._open_findings():
-            return f"still open: {finding}"
-        return ""
+            return Waiting("findings end", f"still open: {finding}")
+        return None
 
     def final(self) -> None:
         """The books say what the lake has, and no seq is lost that is there."""
@@ -80,6 +89,10 @@ class Verdict:
         rest.update(book.quarantined)
         if rows != rest:
             raise Violation("the books are right", f"{epoch}: the lake has {rows}, the books {rest}")
+        filtered = self._oracle.filtered[stream_id, epoch]
+        if book.filtered != filtered:
+            text = f"{epoch}: a rule kept {filtered} out of the lake, the books say {book.filtered}"
+            raise Violation("the books are right", text)
         if book.lost and not excused:
             raise Violation("no loss without cause", f"{epoch}: {book.lost} are declared lost")
         now_us, lag_us = self._platform.clock.now_us(), int(self._platform.allowed.lag_s * 1e6)
@@ -127,7 +140,7 @@ class Verdict:
             shown = host.sources.shown(patterns)
             for content in host.sources.contents:
                 for written in content.written:
-                    if written.record not in self._oracle.stored_records:
+                    if written.record not in self._oracle.at_rest:
                         yield from self._explain(host, content, written, content in shown, ledger, report)
 
     def _explain(

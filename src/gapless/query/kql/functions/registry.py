@@ -14,7 +14,6 @@ from gapless.query.kql.functions import (
     ipv4,
     ipv6,
     numbers,
-    parsing,
     positions,
     regexes,
     series,
@@ -24,10 +23,7 @@ from gapless.query.kql.functions import (
     text,
     time_formats,
     times,
-    units,
     urls,
-    xml,
-    zones,
 )
 from gapless.query.kql.functions.signature import Function
 
@@ -43,7 +39,6 @@ FAMILIES = (
     times.FAMILY,
     calendar_units.FAMILY,
     time_formats.FAMILY,
-    zones.FAMILY,
     dynamics.FAMILY,
     arrays.FAMILY,
     array_orders.FAMILY,
@@ -52,9 +47,6 @@ FAMILIES = (
     ipv4.FAMILY,
     ipv6.FAMILY,
     urls.FAMILY,
-    parsing.FAMILY,
-    xml.FAMILY,
-    units.FAMILY,
     series.FAMILY,
     series_fill.FAMILY,
     series_statistics.FAMILY,
