@@ -80,16 +80,16 @@ def test_the_token_of_the_platform_here_goes_to_no_other_host(tmp_path: Path) ->
     (tmp_path / "admin.token").write_text("gl_secret\n")
     (tmp_path / "url").write_text("http://10.0.0.1:8420\n")
     with pytest.raises(Misconfigured, match="no token for"):
-        connect(str(tmp_path), "http://elsewhere.example", None, None)
+        connect(str(tmp_path), "http://elsewhere.example", None)
     for own in (None, "http://10.0.0.1:8420", "http://localhost:1", "http://[::1]:1"):
-        with connect(str(tmp_path), own, None, None):
+        with connect(str(tmp_path), own, None):
             pass
 
 
 def test_a_token_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "admin.token").mkdir()
     with pytest.raises(Misconfigured, match=r"admin\.token cannot be read"):
-        connect(str(tmp_path), None, None, None)
+        connect(str(tmp_path), None, None)
 
 
 @pytest.mark.parametrize("name", ["/nowhere/at/all", "/", "/nowhere\x1b[2J"])

@@ -184,8 +184,9 @@ def test_a_batch_answers_each_by_itself(platform: Platform) -> None:
         LogsBatchQuery("contoso", "range x from 1 to 600000 step 1", timespan=None),
         LogsBatchQuery("contoso", ENDLESS, timespan=None, server_timeout=1),
         LogsBatchQuery("contoso", "print 1", timespan=(START, START + timedelta(seconds=1))),
+        LogsBatchQuery("", "print 1", timespan=None),
     ]
-    good, wrong, other, cut, late, last = platform.queries().query_batch(asked)
+    good, wrong, other, cut, late, last, nobodys = platform.queries().query_batch(asked)
     assert isinstance(good, LogsQueryResult) and good.tables[0].rows[0][0] == 10
     assert isinstance(wrong, LogsQueryError) and "nope" in wrong.message
     assert isinstance(other, LogsQueryError) and other.code == "InsufficientAccessError"
@@ -193,6 +194,7 @@ def test_a_batch_answers_each_by_itself(platform: Platform) -> None:
     assert cut.partial_error.code == "PartialError" and len(cut.partial_data[0].rows) == 500_000
     assert isinstance(late, LogsQueryError) and late.code == "GatewayTimeout"
     assert isinstance(last, LogsQueryResult)
+    assert isinstance(nobodys, LogsQueryError) and nobodys.code == "InsufficientAccessError"
 
 
 @pytest.mark.system

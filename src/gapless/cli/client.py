@@ -98,7 +98,7 @@ class Client:
             raise Refused(f"what {self._url} answers is not Gapless ({error}): name another --url") from error
 
 
-def connect(data: str, url: str | None, token: str | None, ca_file: str | None) -> Client:
+def connect(data: str, url: str | None, token: str | None, ca_file: str | None = None) -> Client:
     """A client of the platform that was named, or of the one in the data directory ``data``.
 
     Without ``ca_file``, the CA of the platform in ``data`` is good beside the system's. The token in

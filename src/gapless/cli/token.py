@@ -32,7 +32,7 @@ def create(
     table: Annotated[
         list[str] | None, typer.Option(help="Only for this table; may be given several times.")
     ] = None,
-    as_client: Annotated[
+    client_: Annotated[
         bool,
         typer.Option(
             "--client",
@@ -49,9 +49,9 @@ def create(
     With --client, print variables as azure-identity reads them; the secret is never shown again.
     """
     with connect(data, url, token, ca) as client:
-        wanted = {"tenant": tenant, "scope": scope, "tables": table or [], "client": as_client}
+        wanted = {"tenant": tenant, "scope": scope, "tables": table or [], "client": client_}
         made = client.post("/v1/tokens", wanted, _NewToken)
-    if not as_client:
+    if not client_:
         write(f"{made.token}\n".encode())
         return
     known = {

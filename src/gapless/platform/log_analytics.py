@@ -109,7 +109,7 @@ class LogAnalytics:
         """``/v1/{resource}/query``"""
         resource = "/" + request.path_params["resource"].strip("/")
         workspace = _WORKSPACE.match(resource)
-        return await self._query(request, workspace[1] if workspace else "", "" if workspace else resource)
+        return await self._query(request, workspace[1] if workspace else None, "" if workspace else resource)
 
     async def batch(self, request: Request) -> Response:
         """``/v1/$batch``"""
@@ -134,11 +134,13 @@ class LogAnalytics:
                     return BatchedAnswer(each.id, status_of(problem), {}, said)
 
         async def all_answered() -> BatchAnswer:
-            return BatchAnswer(tuple(await asyncio.gather(*map(answered, asked.requests))))
+            async with asyncio.TaskGroup() as answering:
+                tasks = [answering.create_task(answered(each)) for each in asked.requests]
+            return BatchAnswer(tuple(task.result() for task in tasks))
 
         return json_response(await unless_gone(request, all_answered()))
 
-    async def _query(self, request: Request, workspace: str, resource: str) -> Response:
+    async def _query(self, request: Request, workspace: str | None, resource: str) -> Response:
         token = self._token(request)
         if request.method == "GET":
             asked = _of_parameters(request.query_params)
@@ -159,7 +161,7 @@ class LogAnalytics:
     async def _answered(
         self,
         token: Token,
-        workspace: str,
+        workspace: str | None,
         resource: str,
         asked: AzureQuery,
         headers: Mapping[str, str],
@@ -218,10 +220,10 @@ def _completeness_table(known: Completeness) -> AnswerTable:
     return AnswerTable("Completeness", _COLUMNS, msgspec.Raw(msgspec.json.encode([row])))
 
 
-def _tenant(token: Token, workspace: str, more: tuple[str, ...]) -> str:
-    """The tenant whose workspace it is. Raises Problem 403 if ``token`` is for another, or ``more`` names
-    one."""
-    names = [name for name in (workspace, *map(_workspace_of, more)) if name]
+def _tenant(token: Token, workspace: str | None, more: tuple[str, ...]) -> str:
+    """The tenant whose workspace it is; None is the one that the token is for. Raises Problem 403 if it is
+    another's, or if ``more`` names another's."""
+    names = [*([] if workspace is None else [workspace]), *map(_workspace_of, more)]
     tenant = token.tenant
     if tenant == EVERY_TENANT:
         if not names:

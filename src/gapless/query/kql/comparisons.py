@@ -8,6 +8,7 @@ which leaves the engine conditions that it can look up in a file's statistics.
 from __future__ import annotations
 
 import math
+import operator as order
 
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError, unsupported
@@ -26,6 +27,7 @@ from gapless.query.kql.to_text import to_string
 from gapless.query.kql.to_time import to_datetime, to_timespan
 
 _ORDERS = {"<", "<=", ">", ">="}
+_COMPARE = {"<": order.lt, "<=": order.le, ">": order.gt, ">=": order.ge}
 
 
 def compare(operator: str, left: Scalar, right: Scalar, wanted: bool, at: int) -> Scalar:
@@ -115,6 +117,10 @@ def _not_nan(value: Scalar) -> bool:
 def _ordered(operator: str, left: Scalar, right: Scalar, at: int) -> Scalar:
     if left.type.name in ("bool", "guid", "dynamic"):
         raise KqlError(f"{operator} is not there for {left.type.name}", at)
+    if isinstance(left, Constant) and isinstance(right, Constant):
+        if left.value is None or right.value is None:
+            return Constant(None, BOOL)
+        return Constant(_COMPARE[operator](left.value, right.value), BOOL)
     # The engine holds NaN for the greatest number; here no comparison with it is true.
     sql = f"$1 {operator} $2"
     sql += "" if _not_nan(left) else " AND NOT isnan($1)"

@@ -56,6 +56,14 @@ def _spread(function: str) -> BuildAggregate:
     return build
 
 
+def _together(function: str) -> BuildAggregate:
+    def build(call: AggregateCall) -> Scalar:
+        values = [as_type(_number(call, place), REAL) for place in (0, 1)]
+        return call.apply(f"coalesce({function}($1, $2){{where}}, 0)", values, REAL)
+
+    return build
+
+
 def _extreme(function: str) -> BuildAggregate:
     def build(call: AggregateCall) -> Scalar:
         value = call.arguments[0]
@@ -121,6 +129,18 @@ FAMILY.add(
 FAMILY.add("stdevp(value)", _spread("stddev_pop"), "The standard deviation of all.")
 FAMILY.add("variance(value)", _spread("var_samp"), "The variance of a sample.", conditional="varianceif")
 FAMILY.add("variancep(value)", _spread("var_pop"), "The variance of all.")
+FAMILY.add(
+    "covariance(x, y)",
+    _together("covar_samp"),
+    "How two values vary together, in a sample.",
+    conditional="covarianceif",
+)
+FAMILY.add(
+    "covariancep(x, y)",
+    _together("covar_pop"),
+    "How two values vary together, in all.",
+    conditional="covariancepif",
+)
 FAMILY.add(
     "dcount(value, accuracy)",
     _dcount,

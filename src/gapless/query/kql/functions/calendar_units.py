@@ -9,6 +9,7 @@ from gapless.query.kql.forms import TICKS_OF_TIMESTAMP, TIMESTAMP_OF_TICKS, WHOL
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.scalars import (
     DATETIME,
+    LONG,
     Constant,
     Scalar,
 )
@@ -16,11 +17,6 @@ from gapless.query.kql.sql import apply
 from gapless.query.kql.values import LAST_TICKS, TICKS_PER_DAY
 
 FAMILY = Family("Calendar")
-
-
-def _add(moment: Scalar, span: int) -> Scalar:
-    sql = f"$1 + {span}"
-    return apply(f"CASE WHEN {sql} BETWEEN 0 AND {LAST_TICKS} THEN {sql} END", (moment,), DATETIME)
 
 
 _STARTS = {
@@ -31,49 +27,36 @@ _STARTS = {
 }
 
 _LENGTHS = {"day": TICKS_PER_DAY, "week": 7 * TICKS_PER_DAY}
-_INTERVALS = {"month": "to_months", "year": "to_years"}
 
 
-def _start(unit: str, moment: Scalar, offset: Scalar | None, call: Call) -> Scalar:
-    start: Scalar = apply(_STARTS[unit], (moment,), DATETIME)
-    if offset is None:
-        return start
-    count = call.constant(offset, "an offset").value
-    if count is None:
-        return Constant(None, DATETIME)
-    return _shift(start, unit, count)
-
-
-def _shift(start: Scalar, unit: str, count: int) -> Scalar:
+def _shifted(unit: str, call: Call, arguments: Sequence[Scalar], last: bool) -> Scalar:
+    """The beginning of the unit so many units later; with ``last``, the tick before the next one begins."""
+    start: Scalar = apply(_STARTS[unit], arguments[:1], DATETIME)
+    offset = arguments[1] if len(arguments) > 1 else Constant(0, LONG)
+    step = "$2 + 1" if last else "$2"
+    before = 1 if last else 0
     if unit in _LENGTHS:
-        return _add(start, count * _LENGTHS[unit])
-    later = f"({TIMESTAMP_OF_TICKS} + {_INTERVALS[unit]}(CAST({count} AS INTEGER)))"
-    return apply(
-        f"CASE WHEN year({later}) BETWEEN 1 AND 9999 THEN {TICKS_OF_TIMESTAMP.format(later)} END",
-        (start,),
-        DATETIME,
-    )
-
-
-def _end(unit: str, moment: Scalar, offset: Scalar | None, call: Call) -> Scalar:
-    count = 0 if offset is None else call.constant(offset, "an offset").value
-    if count is None:
-        return Constant(None, DATETIME)
-    start: Scalar = apply(_STARTS[unit], (moment,), DATETIME)
-    if unit in _LENGTHS:
-        return _add(start, (count + 1) * _LENGTHS[unit] - 1)
-    later = f"({TIMESTAMP_OF_TICKS} + {_INTERVALS[unit]}(CAST({count + 1} AS INTEGER)))"
-    return apply(f"{TICKS_OF_TIMESTAMP.format(later)} - 1", (start,), DATETIME)
+        most = LAST_TICKS // _LENGTHS[unit] + 1
+        later = f"$1 + ({step}) * {_LENGTHS[unit]} - {before}"
+        moved = f"CASE WHEN {later} BETWEEN 0 AND {LAST_TICKS} THEN {later} END"
+        return apply(f"CASE WHEN abs($2) <= {most} THEN {moved} END", (start, offset), DATETIME)
+    months = {"month": 1, "year": 12}[unit]
+    shifted = f"({TIMESTAMP_OF_TICKS} + to_months(CAST(({step}) * {months} AS INTEGER)))"
+    later = f"{TICKS_OF_TIMESTAMP.format(shifted)} - {before}"
+    moved = f"CASE WHEN {later} BETWEEN 0 AND {LAST_TICKS} THEN {later} END"
+    return apply(f"CASE WHEN abs($2) <= 200000 THEN {moved} END", (start, offset), DATETIME)
 
 
 def _register_unit(unit: str) -> None:
     def start(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-        return _start(unit, arguments[0], arguments[1] if len(arguments) > 1 else None, call)
+        if len(arguments) == 1:
+            return apply(_STARTS[unit], arguments, DATETIME)
+        return _shifted(unit, call, arguments, False)
 
     def end(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-        return _end(unit, arguments[0], arguments[1] if len(arguments) > 1 else None, call)
+        return _shifted(unit, call, arguments, True)
 
-    form = "(time: datetime, const offset?: long): datetime"
+    form = "(time: datetime, offset?: long): datetime"
     FAMILY.function(f"startof{unit}{form}", f"The first moment of the {unit}, or of one so many later.")(
         start
     )

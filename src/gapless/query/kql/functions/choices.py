@@ -8,6 +8,8 @@ from gapless.query.kql.calls import Call
 from gapless.query.kql.conversions import as_type, to_guid
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.logic import dynamic_or_common, typed_before_dynamic, unified
+from gapless.query.kql.membership import is_between
+from gapless.query.kql.numbers import arithmetic
 from gapless.query.kql.scalars import (
     BOOL,
     LONG,
@@ -93,6 +95,27 @@ def _max_of(call: Call, arguments: Sequence[Scalar]) -> Scalar:
 @FAMILY.function("min_of(...values: any): any", "The least of the values.")
 def _min_of(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     return _most(call, arguments, "least")
+
+
+@FAMILY.function(
+    "around(value: any, center: any, delta: any): bool",
+    "Whether a value is at most delta away from a center.",
+)
+def _around(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    value, center, delta = arguments
+    low, high = (arithmetic(operator, center, delta, call.at) for operator in "-+")
+    return is_between(value, low, high, False, False, call.at)
+
+
+@FAMILY.function(
+    "assert(const condition: bool, const message: string): bool",
+    "True; where the condition is false, the query is refused with the message.",
+)
+def _assert(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    condition, message = (call.constant(each, "an argument").value for each in arguments)
+    if condition is not True:
+        raise call.error(str(message))
+    return Constant(True, BOOL)
 
 
 @FAMILY.function("tostring(value: any): string", "The text of a value; empty text of null.")

@@ -41,6 +41,12 @@ FAMILY.sql(
 )
 FAMILY.sql("log2(value: real): real", "CASE WHEN $1 >= 0 THEN log2($1) END", "The logarithm to base 2.")
 FAMILY.sql("log10(value: real): real", "CASE WHEN $1 >= 0 THEN log10($1) END", "The logarithm to base 10.")
+FAMILY.sql("gamma(value: real): real", "CASE WHEN $1 > 0 THEN gamma($1) END", "The gamma function.")
+FAMILY.sql(
+    "loggamma(value: real): real",
+    "CASE WHEN $1 > 0 THEN lgamma($1) END",
+    "The logarithm of the gamma function.",
+)
 FAMILY.sql("pi(): real", "pi()", "The number pi.")
 FAMILY.sql("isnan(value: real): bool", "coalesce(isnan($1), FALSE)", "Whether a value is NaN.")
 FAMILY.sql("isinf(value: real): bool", "coalesce(isinf($1), FALSE)", "Whether a value is infinite.")
@@ -49,6 +55,16 @@ FAMILY.sql("binary_and(a: long, b: long): long", "$1 & $2", "Bitwise and.")
 FAMILY.sql("binary_or(a: long, b: long): long", "$1 | $2", "Bitwise or.")
 FAMILY.sql("binary_xor(a: long, b: long): long", "xor($1, $2)", "Bitwise exclusive or.")
 FAMILY.sql("binary_not(value: long): long", "-$1 - 1", "Bitwise not.")
+FAMILY.sql(
+    "binary_shift_left(value: long, count: long): long",
+    wrapped_sql("CAST($1 AS HUGEINT) * (CAST(1 AS HUGEINT) << CAST(($2 % 64 + 64) % 64 AS BIGINT))"),
+    "The bits moved up; a count beyond 63 begins again at 0.",
+)
+FAMILY.sql(
+    "binary_shift_right(value: long, count: long): long",
+    "$1 >> CAST(($2 % 64 + 64) % 64 AS BIGINT)",
+    "The bits moved down; a count beyond 63 begins again at 0.",
+)
 FAMILY.sql(
     "bitset_count_ones(value: long): long",
     "CAST(bit_count(CAST($1 AS BIGINT)) AS BIGINT)",

@@ -14,6 +14,7 @@ from gapless.query.kql.functions import (
     ipv4,
     ipv6,
     numbers,
+    parsing,
     positions,
     regexes,
     series,
@@ -23,7 +24,10 @@ from gapless.query.kql.functions import (
     text,
     time_formats,
     times,
+    units,
     urls,
+    xml,
+    zones,
 )
 from gapless.query.kql.functions.signature import Function
 
@@ -39,6 +43,7 @@ FAMILIES = (
     times.FAMILY,
     calendar_units.FAMILY,
     time_formats.FAMILY,
+    zones.FAMILY,
     dynamics.FAMILY,
     arrays.FAMILY,
     array_orders.FAMILY,
@@ -47,6 +52,9 @@ FAMILIES = (
     ipv4.FAMILY,
     ipv6.FAMILY,
     urls.FAMILY,
+    parsing.FAMILY,
+    xml.FAMILY,
+    units.FAMILY,
     series.FAMILY,
     series_fill.FAMILY,
     series_statistics.FAMILY,

@@ -18,7 +18,9 @@ from gapless.query.kql.sql import apply
 from gapless.query.kql.values import TICKS_PER_DAY, TICKS_PER_SECOND
 
 FAMILY = Family("Formats of times")
-_FORMAT_PART = re.compile(r"(y+|M+|d+|h+|H+|m+|s+|f+|F+|t+|\\.|.)", re.DOTALL)
+#: Parts of a format of a datetime; longer runs of a letter are read in pairs: dddd is dd and dd.
+_DATETIME_PART = re.compile(r"(yyyy|yy|MM?|dd?|hh?|HH?|mm?|ss?|f+|F+|tt|.)", re.DOTALL)
+_TIMESPAN_PART = re.compile(r"(d+|h+|H+|m+|s+|f+|F+|.)", re.DOTALL)
 _DELIMITERS = frozenset(" /-:,.[]_T")
 
 
@@ -45,7 +47,7 @@ def _format_datetime(call: Call, arguments: Sequence[Scalar]) -> Scalar:
         "s": f"CAST({PARTS['second']} AS VARCHAR)",
         "tt": f"strftime({stamp}, '%p')",
     }
-    return _formatted(call, text, known, f"$1 % {TICKS_PER_SECOND}", arguments[0])
+    return _formatted(call, _DATETIME_PART, text, known, f"$1 % {TICKS_PER_SECOND}", arguments[0])
 
 
 @FAMILY.function(
@@ -62,12 +64,14 @@ def _format_timespan(call: Call, arguments: Sequence[Scalar]) -> Scalar:
         known[letter] = f"CAST({value} AS VARCHAR)"
         for width in range(2, 9 if letter == "d" else 3):
             known[letter * width] = f"format('{{:0{width}d}}', {value})"
-    return _formatted(call, text, known, f"abs($1) % {TICKS_PER_SECOND}", arguments[0])
+    return _formatted(call, _TIMESPAN_PART, text, known, f"abs($1) % {TICKS_PER_SECOND}", arguments[0])
 
 
-def _formatted(call: Call, text: str, known: dict[str, str], fraction: str, value: Scalar) -> Apply:
+def _formatted(
+    call: Call, form: re.Pattern[str], text: str, known: dict[str, str], fraction: str, value: Scalar
+) -> Apply:
     parts = []
-    for part in _FORMAT_PART.findall(text):
+    for part in form.findall(text):
         digits = f"lpad(CAST({fraction} AS VARCHAR), 7, '0')"
         if part in known:
             parts.append(known[part])
