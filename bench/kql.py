@@ -42,7 +42,7 @@ _EMULATOR_TYPES = {
 _EMULATOR_TYPES |= {"datetime": "DateTime", "timespan": "TimeSpan", "guid": "Guid", "decimal": "Real"}
 _SETS = re.compile(r"make_?set|set_union|set_intersect|set_difference|bag_keys|make_bag|pack_all")
 _ORDERED = re.compile(r"\b(?:sort|order|top)\b")
-_UNREPEATABLE = re.compile(r"\b(?:now|ago|rand|new_guid)\(|innerunique")
+_UNREPEATABLE = re.compile(r"\b(?:now|ago|rand|new_guid)\(|innerunique|\|\s*sample\b")
 _NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|Infinity)")
 
 

@@ -95,3 +95,44 @@ def test_sample() -> None:
     assert len(rows("range x from 1 to 100 step 1 | sample-distinct 3 of x % 2")) == 2
     first, second = rows("let s = materialize(range x from 1 to 1000 step 1 | sample 1); union s, s")
     assert first == second
+
+
+def test_partition() -> None:
+    assert sorted(rows(f"{SALES} | partition by c (top 1 by v | project c, v)")) == [["a", 20], ["b", 30]]
+    assert sorted(rows(f"{SALES} | partition by c (summarize n = count(), sum(v))")) == [[2, 30], [2, 35]]
+    numbered = f"{SALES} | partition hint.strategy=native by c (sort by v asc | extend n = row_number())"
+    assert sorted(row[2:] for row in rows(numbered)) == [[5, 1], [10, 1], [20, 2], [30, 2]]
+    with pytest.raises(KqlError, match="scan in partition"):
+        rows(f"{SALES} | partition by c (sort by v asc | scan with (step s: true;))")
+
+
+def test_patterns_of_names_mean_views_too() -> None:
+    views = "let V_1 = view () { print x = 1 }; let V_2 = view () { print x = 2 };"
+    views += "let V_3 = () { print x = 3 };"
+    assert sorted(rows(f"{views} union V_*")) == [[1], [2]]
+    assert rows(f"{views} union isfuzzy=true (V_1 | where x > 0), (Missing | where x > 0) | count") == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "expected"),
+    [
+        ("a=1;b=x y;a=2", "pair_delimiter=';', kv_delimiter='='", ["1", "x y"]),
+        ("b='n ;a=5' ; 'a'=2", "pair_delimiter=';', quote=\"'\"", ["2", "n ;a=5"]),
+        ("a: 1 b: 2", r"regex=@'(\w+):\s*(\w+)'", ["1", "2"]),
+    ],
+)
+def test_parse_kv(text: str, options: str, expected: list[str]) -> None:
+    parsed = f"parse-kv s as (a: string, b: string) with ({options}) | project a, b"
+    assert rows(f'print s = @"{text}" | {parsed}') == [expected]
+
+
+def test_search_looks_into_each_column() -> None:
+    text = "datatable(a: string, b: string)['one two', 'x', 'one', 'two', 'onetwo', 'y']"
+    assert len(rows(f"{text} | search 'two'")) == 2
+    assert rows(f"{text} | search 'one two' | project a") == [["one two"]]
+    assert rows(f"{text} | where * has 'y' | project a") == [["onetwo"]]
+    assert rows(f"{text} | where * contains 'netw' | project a") == [["onetwo"]]
+
+
+def test_names_of_columns_as_a_value() -> None:
+    assert rows(f"print column_names_of({SALES})") == [[["c", "s", "v"]]]

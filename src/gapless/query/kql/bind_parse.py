@@ -117,27 +117,47 @@ def _matches_nothing(pattern: str) -> bool:
 
 
 def parse_kv(node: operators.ParseKv, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
-    """Columns for the values of named keys in a text such as a=1, b=2."""
-    unknown = set(node.options) - {"pair_delimiter", "kv_delimiter"}
-    if unknown:
-        raise unsupported(f"parse-kv with {', '.join(sorted(unknown))}", node.at)
-    if "pair_delimiter" not in node.options:
-        raise unsupported("parse-kv without pair_delimiter", node.at)
-    pair, between = node.options["pair_delimiter"], node.options.get("kv_delimiter", "=")
-    if not pair or not between:
-        raise unsupported("parse-kv without delimiters", node.at)
+    """Columns for the values of named keys in a text such as a=1, b=2: of several values for a key the
+    first."""
     rows = rows.changed()
     value = bind(node.value, scope.over(rows), tabular)
-    text = certain_text(to_string(value))
+    rows, text_id = compute(rows, certain_text(to_string(value)), tabular)
     columns = list(rows.columns)
     for name, kind in node.columns:
-        key = f"(?:^|{re2_literal(pair)})\\s*{re2_literal(name)}\\s*{re2_literal(between)}"
-        pattern = f"(?s){key}\\s*(.*?)\\s*(?:{re2_literal(pair)}|$)"
-        piece = apply("regexp_extract($1, $2, 1)", (text, Constant(pattern, STRING)), STRING)
-        made = as_type(piece, TYPES[kind])
+        made = as_type(_value_of_key(node, _ref(text_id, STRING), name), TYPES[kind])
         rows, id = compute(rows, made, tabular)
         fresh = Column(name, id, made.type)
         columns = [fresh if each.name == name else each for each in columns]
         if fresh not in columns:
             columns.append(fresh)
     return rows.changed(columns=columns)
+
+
+def _value_of_key(node: operators.ParseKv, text: Scalar, name: str) -> Scalar:
+    known = {"pair_delimiter", "kv_delimiter", "quote"}
+    if set(node.options) == {"regex"}:
+        pattern = Constant(node.options["regex"], STRING)
+        checked_regex(pattern, node.at)
+        sql = "coalesce(regexp_extract_all($1, $2, 2)[list_position(regexp_extract_all($1, $2, 1), $3)], '')"
+        return apply(sql, (text, pattern, Constant(name, STRING)), STRING)
+    if unknown := set(node.options) - known:
+        raise unsupported(f"parse-kv with {', '.join(sorted(unknown))}", node.at)
+    if not node.options.get("pair_delimiter") or not node.options.get("kv_delimiter", "="):
+        raise unsupported("parse-kv without pair_delimiter", node.at)
+    pair = re2_literal(node.options["pair_delimiter"])
+    between = re2_literal(node.options.get("kv_delimiter", "="))
+    quote = node.options.get("quote", "")
+    if not quote:
+        key = f"(?:^|{pair})\\s*{re2_literal(name)}\\s*{between}"
+        pattern = Constant(f"(?s){key}\\s*(.*?)\\s*(?:{pair}|$)", STRING)
+        return apply("regexp_extract($1, $2, 1)", (text, pattern), STRING)
+    if len(quote) != 1:
+        raise unsupported("parse-kv with quote of several characters", node.at)
+    mark, other = re2_literal(quote), f"[^{re2_literal(quote)}]"
+    # What stands before the key is read as whole quoted texts, so that none of these is taken for a key.
+    before = f"^(?:(?:{mark}{other}*{mark}|{other})*?{pair})?\\s*"
+    key = f"{mark}?{re2_literal(name)}{mark}?\\s*{between}\\s*"
+    pattern = Constant(f"(?s){before}{key}(?:{mark}({other}*){mark}|(.*?))\\s*(?:{pair}|$)", STRING)
+    found = apply("regexp_extract($1, $2, ['quoted', 'bare'])", (text, pattern), _STRUCT)
+    sql = "concat(struct_extract($1, 'quoted'), struct_extract($1, 'bare'))"
+    return apply(sql, (found,), STRING)

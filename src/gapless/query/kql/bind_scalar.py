@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gapless.query.kql import tree
 from gapless.query.kql.aggregates.registry import AGGREGATES, aggregate
 from gapless.query.kql.calls import Call, invoke
@@ -10,6 +12,7 @@ from gapless.query.kql.context import FunctionLet, Scope
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError, suggestion, unsupported
 from gapless.query.kql.functions.registry import FUNCTIONS
+from gapless.query.kql.lexer import words
 from gapless.query.kql.logic import logical
 from gapless.query.kql.membership import contains_any, is_between, is_in, is_in_rows
 from gapless.query.kql.numbers import arithmetic, negated
@@ -35,6 +38,9 @@ from gapless.query.kql.to_text import Path, to_string
 from gapless.query.kql.windows import WINDOWS, window
 
 _COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
+#: Tests that look at a part of a text.
+_WORD_TESTS = words("has has_cs hasprefix hasprefix_cs hassuffix hassuffix_cs contains contains_cs")
+_BETWEEN = "\x01"
 _PLAIN_KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ .@$#:/-")
 
 
@@ -146,11 +152,23 @@ def _step_into(value: object, step: str | int) -> object:
     return None
 
 
+def one_text(values: Sequence[Scalar], sought: Constant, at: int) -> Scalar:
+    """All ``values`` as one text, with what is no part of a word between them: a word is in it if it is in
+    one of them. One test of it costs less than one of each."""
+    if _BETWEEN in str(sought.value):
+        raise unsupported("a control character in a text to search for", at)
+    places = ", ".join(f"${index}" for index in range(1, len(values) + 1))
+    texts = [to_string(value) for value in values]
+    return apply(f"concat_ws(chr({ord(_BETWEEN)}), {places})", texts, STRING)
+
+
 def _binary(node: tree.Binary, scope: Scope, tabular: Tabular, wanted: bool) -> Scalar:
     operator = node.operator
     if isinstance(node.left, tree.Wildcard) and scope.rows is not None:
         right = bind(node.right, scope, tabular)
         texts = [column.ref() for column in scope.rows.columns if column.type.name in ("string", "dynamic")]
+        if texts and operator in _WORD_TESTS and isinstance(right, Constant):
+            return compare(operator, one_text(texts, right, node.at), right, wanted, node.at)
         found = [compare(operator, to_string(text), right, wanted, node.at) for text in texts]
         return logical("or", found, node.at) if found else Constant(False, BOOL)
     left, right = bind(node.left, scope, tabular), bind(node.right, scope, tabular)
@@ -232,7 +250,15 @@ def _materialize(node: tree.Call, scope: Scope, tabular: Tabular) -> Scalar:
     raise KqlError(f"{node.name}() gives a table, which cannot stand where a value is needed", node.at)
 
 
+def _column_names_of(node: tree.Call, scope: Scope, tabular: Tabular) -> Scalar:
+    if len(node.arguments) != 1:
+        raise KqlError("column_names_of() takes one table", node.at)
+    rows = tabular.rows(node.arguments[0].value, scope.over(None))
+    return Constant([column.name for column in rows.columns], DYNAMIC)
+
+
 _SPECIAL = {
+    "column_names_of": _column_names_of,
     "toscalar": _toscalar,
     "column_ifexists": _column_ifexists,
     "columnifexists": _column_ifexists,

@@ -41,6 +41,8 @@ class _State:
 
 def scan(node: operators.ScanSteps, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """The rows that match steps, with the columns that these assign."""
+    if tabular.context.rows_deep:
+        raise unsupported("scan in partition or mv-apply", node.at)
     return _Scan(node, rows, scope, tabular).result()
 
 

@@ -1,4 +1,4 @@
-"""Rows out of many: top-nested, sample, sample-distinct."""
+"""Rows of each value: top-nested, partition; and any rows: sample, sample-distinct."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gapless.query.kql.context import Aggregates, Scope
 from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.forms import certain_text
 from gapless.query.kql.names import free_name
-from gapless.query.kql.relation import Aggregate, Filter, Join, Limit, Rows, Window
+from gapless.query.kql.relation import Aggregate, Filter, Join, Lateral, Limit, Rows, Window
 from gapless.query.kql.scalars import BOOL, LONG, REAL, Column, Order, Ref, Scalar
 from gapless.query.kql.sql import apply
 from gapless.query.kql.tabular import Tabular
@@ -92,3 +92,18 @@ def _within(outer: Rows, inner: Rows, keys: int, tabular: Tabular) -> Rows:
     for column in inner.columns[keys:]:
         columns.append(replace(column, name=free_name(column.name, (each.name for each in columns))))
     return Rows(Join(outer.relation, inner.relation, "INNER", condition), columns)
+
+
+def partition(node: operators.Partition, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+    """What operators make of the rows of each different value of a column."""
+    context = tabular.context
+    shared = context.share(rows)
+    named = [tree.Named(node.key.at, [], node.key)]
+    source, keys = group_keys(named, context.read(shared), scope, tabular)
+    pairs, columns = grouped(keys, tabular)
+    inner, own = group_keys(named, context.read(shared), scope, tabular)
+    same = apply("$1 IS NOT DISTINCT FROM $2", (own[0].ref(), columns[0].ref()), BOOL)
+    context.rows_deep += 1
+    body = tabular.piped(inner.changed(Filter(inner.relation, same)), node.body, scope)
+    context.rows_deep -= 1
+    return Rows(Lateral(Aggregate(source.relation, pairs, []), body.relation), body.columns)

@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 
 from gapless.query.kql import operators, tree
-from gapless.query.kql.bind_scalar import bind
+from gapless.query.kql.bind_scalar import bind, one_text
 from gapless.query.kql.comparisons import compare
-from gapless.query.kql.context import Scope
+from gapless.query.kql.context import FunctionLet, Scope
 from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.forms import ticks
 from gapless.query.kql.logic import logical
@@ -55,7 +55,8 @@ def union_of(node: operators.Union, given: list[Rows], scope: Scope, tabular: Ta
 def _inputs(node: tree.Expression, union: operators.Union, scope: Scope, tabular: Tabular) -> list[Rows]:
     if isinstance(node, tree.Wildcard):
         pattern = re.compile(".*".join(map(re.escape, node.pattern.split("*"))))
-        names = [name for name in sorted(tabular.context.tables) if pattern.fullmatch(name)]
+        views = [n for n, let in scope.names.items() if isinstance(let, FunctionLet) and let.body.is_view]
+        names = [name for name in (*views, *sorted(tabular.context.tables)) if pattern.fullmatch(name)]
         if not names and not union.is_fuzzy:
             raise KqlError(f"no table is named {node.pattern}", node.at, f"table {node.pattern}")
         return [tabular.rows(tree.Name(node.at, name), scope.over(None)) for name in names]
@@ -202,5 +203,4 @@ def _anywhere(node: tree.Literal, rows: Rows, scope: Scope, tabular: Tabular, ca
     ]
     if not texts:
         return Constant(False, BOOL)
-    tests = [text_test(operator, to_string(each), needle, False, node.at) for each in texts]
-    return logical("or", tests, node.at)
+    return text_test(operator, one_text(texts, needle, node.at), needle, False, node.at)

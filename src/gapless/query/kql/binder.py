@@ -49,6 +49,7 @@ _OPERATORS = {
     operators.Top: bind_operators.top,
     operators.Take: bind_operators.take,
     operators.TopNested: bind_top.top_nested,
+    operators.Partition: bind_top.partition,
     operators.Sample: bind_top.sample,
     operators.SampleDistinct: bind_top.sample_distinct,
     operators.GetSchema: bind_operators.getschema,

@@ -259,5 +259,13 @@ class AsName(tree.Operator):
 
 
 @dataclass(slots=True)
+class Partition(tree.Operator):
+    """``body`` are the operators that the rows of each different value of ``key`` go through."""
+
+    key: tree.Name
+    body: list[tree.Operator]
+
+
+@dataclass(slots=True)
 class Invoke(tree.Operator):
     call: tree.Call

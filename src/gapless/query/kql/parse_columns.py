@@ -23,14 +23,7 @@ def _mv_apply(p: ListParser, at: int) -> tree.Operator:
     columns = p.expansions()
     limit = p.expression() if p.take_word("limit") else None
     p.expect_word("on")
-    p.enter()
-    p.expect("(")
-    body = [p.operator()]
-    while p.take_mark("|"):
-        body.append(p.operator())
-    p.expect(")")
-    p.leave()
-    return operators.MvApply(at, columns, options.get("with_itemindex"), limit, body)
+    return operators.MvApply(at, columns, options.get("with_itemindex"), limit, p.body())
 
 
 def _parse(p: ListParser, at: int) -> tree.Operator:

@@ -145,6 +145,17 @@ class ListParser(ExpressionParser):
             if not self.take_mark(","):
                 return keys
 
+    def body(self) -> list[tree.Operator]:
+        """Operators in parentheses, without a source."""
+        self.enter()
+        self.expect("(")
+        found = [self.operator()]
+        while self.take_mark("|"):
+            found.append(self.operator())
+        self.expect(")")
+        self.leave()
+        return found
+
     def expansions(self) -> list[operators.Expansion]:
         found = []
         while True:

@@ -10,7 +10,7 @@ from gapless.query.kql.parse_lists import ListParser
 _READERS = parse_rows.READERS | parse_tables.READERS | parse_columns.READERS
 _UNSUPPORTED = words(
     """
-    partition fork facet top-hitters reduce consume find
+    fork facet top-hitters reduce consume find
     make-graph graph-match assert-schema macro-expand execute-and-cache
     """
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gapless.query.kql import operators, tree
-from gapless.query.kql.errors import KqlError, suggestion
+from gapless.query.kql.errors import KqlError, suggestion, unsupported
 from gapless.query.kql.parse_lists import ListParser
 
 _JOIN_KINDS = {
@@ -81,6 +81,15 @@ def _evaluate(p: ListParser, at: int) -> tree.Operator:
     return operators.Evaluate(at, call, *p.columns_after_star())
 
 
+def _partition(p: ListParser, at: int) -> tree.Operator:
+    p.options()
+    p.expect_word("by")
+    key = tree.Name(p.at, p.name())
+    if p.is_mark("{"):
+        raise unsupported("partition with a query in braces", p.at, "write operators in parentheses")
+    return operators.Partition(at, key, p.body())
+
+
 def _invoke(p: ListParser, at: int) -> tree.Operator:
     here, name = p.at, p.name()
     return operators.Invoke(at, tree.Call(here, name, p.arguments()))
@@ -93,4 +102,5 @@ READERS: dict[str, Callable[[ListParser, int], tree.Operator]] = {
     "evaluate": _evaluate,
     "search": search,
     "invoke": _invoke,
+    "partition": _partition,
 }

@@ -144,7 +144,7 @@ def _ranked(node: tree.Call, arguments: Sequence[Scalar], rows: Rows, tabular: T
     before = _column(rows, tabular, apply("lag($1, 1)", (value,), Type(value.type.name, "")), groups)
     first = _column(rows, tabular, apply("row_number()", (), LONG), groups)
     changed = apply("$1 = 1 OR $2 IS DISTINCT FROM $3", (first, value, before), BOOL)
-    if node.name == "row_rank_dense":
+    if node.name != "row_rank_min":
         rank = apply("sum(CASE WHEN $1 THEN 1 ELSE 0 END)", (changed,), LONG)
     else:
         rank = apply("max(CASE WHEN $1 THEN $2 END)", (changed, first), LONG)
@@ -153,6 +153,8 @@ def _ranked(node: tree.Call, arguments: Sequence[Scalar], rows: Rows, tabular: T
 
 
 def _session(node: tree.Call, arguments: Sequence[Scalar], rows: Rows, tabular: Tabular) -> Scalar:
+    if tabular.context.rows_deep:
+        raise unsupported("row_window_session() in partition or mv-apply", node.at)
     time, from_first, between = (ticks(each) for each in arguments[:3])
     if [each.type.name for each in (time, from_first, between)] != ["datetime", "timespan", "timespan"]:
         raise KqlError("row_window_session() needs a datetime and two timespans", node.at)
@@ -174,7 +176,9 @@ def _session(node: tree.Call, arguments: Sequence[Scalar], rows: Rows, tabular: 
     return Ref(begins, DATETIME)
 
 
+WINDOWS["row_rank"] = WINDOWS["row_rank_dense"]
 _BUILDERS = {
+    "row_rank": _ranked,
     "row_window_session": _session,
     "prev": _shifted,
     "next": _shifted,
