@@ -50,9 +50,11 @@ kill-run: install
 	GAPLESS_KILL_RUN_RECORDS=1000000 GAPLESS_KILL_RUN_FILES=50 GAPLESS_KILL_RUN_S=120 \
 	  $(BIN)/python -m pytest tests/platform/test_kill_run.py
 
-# Every process killed, failing and frozen at every commit point.
+# Every process killed, failing and frozen at every commit point; every state file harmed in every way;
+# disks and spools that are full.
 crash: install
-	GAPLESS_CRASH_ALL=1 $(BIN)/python -m pytest tests/platform/test_kill_at_points.py
+	GAPLESS_CRASH_ALL=1 $(BIN)/python -m pytest tests/platform/test_kill_at_points.py \
+	  tests/platform/test_state_files.py tests/platform/test_full_disk.py
 
 # Everything that parses bytes, over EXAMPLES drawn anew for each target.
 EXAMPLES ?= 5000

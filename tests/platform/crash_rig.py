@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,8 +14,12 @@ from typing import Any
 import httpx
 from platform_rig import Process, free_port
 
+from gapless.agent.follow import SpoolView
 from gapless.failpoint import VARIABLE
+from gapless.log.disk import OsDisk
 
+#: Set by ``make crash``: everything, however long it takes.
+ALL = "GAPLESS_CRASH_ALL" in os.environ
 TENANT, TABLE = "contoso", "Crash_CL"
 _LOOK_S = 0.02
 
@@ -83,11 +90,17 @@ class Site:
         self._ended.callback(process.kill)
         self.processes.append(process)
 
-    def until(self, condition: Callable[[], object], timeout_s: float = 60) -> None:
-        """Wait for ``condition``; who was ended as a whole is started again meanwhile."""
+    def stop(self) -> None:
+        """SIGKILL to both."""
+        for process in self.processes:
+            process.kill()
+        self.processes.clear()
+
+    def until(self, condition: Callable[[], object], timeout_s: float = 60, *, reviving: bool = True) -> None:
+        """Wait for ``condition``; who was ended as a whole is started again meanwhile, if ``reviving``."""
         deadline_s = time.monotonic() + timeout_s
         while not condition():
-            for process in self.processes:
+            for process in self.processes if reviving else ():
                 process.revive()
             assert time.monotonic() < deadline_s, self._state()
             time.sleep(_LOOK_S)
@@ -102,11 +115,32 @@ class Site:
     def said(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text()
 
-    def write(self, count: int) -> None:
-        """``count`` more records into each source."""
+    def told_by(self, child: str) -> str:
+        """What a process of the agent says is in its way."""
+        try:
+            status = json.loads((self.directory / "agent" / "status.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return ""
+        return str((status["children"][child]["report"] or {}).get("error", ""))
+
+    def read_bytes(self) -> int:
+        """How far the sources were read, durably."""
+        view = SpoolView(OsDisk(), str(self.directory / "agent" / "spool"))
+        view.follow_all()
+        view.close()
+        return sum(cursor.offset for state in view.state.snapshot().streams for cursor in state.cursors)
+
+    def write(self, count: int, pad_bytes: int = 0) -> None:
+        """``count`` more records into each source, each with so much that hardly compresses."""
         for at in range(self.sources):
             with (self.directory / "logs" / f"{at}.log").open("ab") as file:
-                file.write(b"".join(b'{"s":%d,"n":%d}\n' % (at, self.written + n) for n in range(count)))
+                file.write(
+                    b"".join(
+                        b'{"s":%d,"n":%d,"pad":"%s"}\n'
+                        % (at, self.written + n, b64encode(os.urandom(pad_bytes * 3 // 4)))
+                        for n in range(count)
+                    )
+                )
         self.written += count
 
     def ask(self, method: str, path: str, **more: Any) -> Any:

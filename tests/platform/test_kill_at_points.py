@@ -9,14 +9,12 @@ left out.
 
 from __future__ import annotations
 
-import os
 from itertools import zip_longest
 from pathlib import Path
 
 import pytest
-from crash_rig import TABLE, TENANT, Site, site
+from crash_rig import ALL, TABLE, TENANT, Site, site
 
-ALL = "GAPLESS_CRASH_ALL" in os.environ
 ORDERS = ("kill", "fail", "stop") if ALL else ("kill", "fail")
 SOURCES = 4
 

@@ -5,6 +5,7 @@ Every method is one short read of one consistent state. Paths in results are abs
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +38,11 @@ def translated() -> Iterator[None]:
     except sa.exc.OperationalError as error:
         raise Unavailable(f"the lake's catalogue does not answer, try again: {error.orig}") from error
     except sa.exc.DatabaseError as error:
+        if type(error.orig) is sqlite3.DatabaseError:  # as "not a database" and "malformed" are said
+            raise Corrupt(
+                f"the lake's {schema.CATALOG_NAME} is damaged ({error.orig}): stop the platform and "
+                "remove it, and the lake is made again from the journal"
+            ) from error
         raise Corrupt(f"the lake's catalogue contradicts itself, stop and audit it: {error.orig}") from error
 
 

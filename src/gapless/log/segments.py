@@ -54,7 +54,8 @@ class Message(NamedTuple):
 
 class Recovery(NamedTuple):
     """What opening a log found at its end. ``torn_bytes`` were never acknowledged and were cut;
-    ``damaged`` were, and cannot be read any more: they stay where they are, and readers are told."""
+    ``damaged`` were, and cannot be read any more: from and to which position. They stay where they are, and
+    readers are told."""
 
     torn_bytes: int = 0
     damaged: tuple[tuple[int, int], ...] = ()

@@ -23,6 +23,7 @@ from gapless.journal.local import LocalJournal
 from gapless.lake.catalog import Catalog
 from gapless.log.disk import OsDisk
 from gapless.log.lock import DirectoryLock
+from gapless.log.segments import Recovery
 from gapless.model.errors import GaplessError
 from gapless.platform.auditor_api import AuditorApi
 from gapless.platform.auditor_reader import BooksReader
@@ -59,6 +60,8 @@ def platform_app(directory: str) -> Starlette:
     lock = DirectoryLock(journal_directory(directory))
     metrics = GatewayMetrics()
     journal = LocalJournal(OsDisk(), journal_directory(directory), on_sync_s=metrics.synced)
+    if journal.recovery != Recovery():
+        _log.warning("journal_recovered", **journal.recovery._asdict())
     gateway = Gateway(directory, journal, metrics=metrics)
     catalog = Catalog(lake_directory(directory))
     pool = QueryPool()
