@@ -256,7 +256,7 @@ def test_https_with_a_certificate_that_holds_and_one_that_does_not(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert post().met == "answers"
     server.plan += [silent, dripping]
-    assert post().met == "failed"
+    assert post(QUICK).met == "failed"
     assert post(msgspec.structs.replace(QUICK, attempt_s_max=0.4)).met == "failed"
 
 
