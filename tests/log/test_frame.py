@@ -48,7 +48,7 @@ def test_the_head_as_it_is_written_down(
     )
     assert bytes(head) == expected + struct.pack("<I", crc32(expected)) + meta
     decoded = decode_head(before + bytes(head), len(before))
-    assert decoded == (kind, position, durable, len(meta), len(body), crc32(meta), crc32(body))
+    assert decoded == (kind, position, durable, len(meta), len(body), crc32(meta), crc32(body), False)
     assert decoded.frame_bytes == len(head) + len(body)
 
 

@@ -17,7 +17,7 @@ SEEDS_MAX = 100
 LONG = {"silent stream left out of the watermark": 200.0}
 
 
-@pytest.mark.case("mezmo-2022-06")
+@pytest.mark.case("T44", "mezmo-2022-06")
 @pytest.mark.parametrize("bug", MUTANTS)
 def test_a_seeded_bug_is_found(bug: str) -> None:
     found = hunt(bug, SEEDS_MAX, 1, LONG.get(bug, 60.0))

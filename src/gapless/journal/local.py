@@ -10,7 +10,8 @@ Commit points, and what a crash leaves at each:
   those and cuts the torn rest. Who appended them sends them again, and must recognise the repeat.
 * after it, before a waiter was told: the same, all of them whole.
 
-Segments are never dropped: sealed ones are the raw archive of every record.
+Segments are never removed: sealed ones are the raw archive of every record, until its retention is over and
+its bytes are dropped from them (``gapless.log.drop``).
 """
 
 from __future__ import annotations

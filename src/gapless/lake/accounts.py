@@ -105,6 +105,8 @@ def _epoch_ids(connection: sa.Connection, step: StepCommit) -> dict[EpochKey, in
 def _account(connection: sa.Connection, ids: dict[EpochKey, int], postings: Sequence[NewPosting]) -> None:
     taken: dict[EpochKey, RangeSet] = defaultdict(RangeSet)
     for posting in postings:
+        if posting.account == "expired":
+            continue  # it was stored by the posting before it
         if taken[posting.key].add(posting.first, posting.next) != posting.next - posting.first:
             raise Corrupt(f"a step posts {posting} twice: stop the lake and report this")
     for key, ranges in taken.items():

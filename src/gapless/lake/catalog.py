@@ -184,6 +184,14 @@ class Catalog:
         columns = schema.file.c
         return self._file_rows(self._files(columns.id > id_).order_by(columns.id).limit(limit))
 
+    def needed_from(self) -> int:
+        """The journal position from which on the lake needs the records of batches: those that it has not
+        taken in, and those that it would make a damaged file from."""
+        positions = [sa.select(each.c.position) for each in (schema.lake, schema.file, schema.damaged)]
+        needed = sa.union_all(*positions).subquery()
+        with self.reading() as connection:
+            return int(connection.scalars(sa.select(sa.func.min(needed.c.position))).one())
+
     def last_file_id(self) -> int:
         """The highest id of a file; 0 while there is none."""
         with self.reading() as connection:

@@ -31,6 +31,11 @@ class NewPosting(NamedTuple):
     until: int
 
 
+#: What a posting of a step says of its files: that they hold the records, that they do not, or, of what was
+#: stored by the posting before it, not any more.
+_IN_FILES = {"stored": 1, "quarantined": 1, "filtered": 0, "expired": -1}
+
+
 @dataclass(slots=True)
 class StepCommit:
     """All that one step changes. Journal entries ``[position, until)`` are dealt with; the batches of its
@@ -64,8 +69,7 @@ class StepCommit:
         those that a rule keeps out."""
         held = sum(file.records for file in self.files)
         named = sum(count(file.holds.values()) for file in self.files)
-        kept = (each for each in self.postings if each.account != "filtered")
-        posted = sum(posting.next - posting.first for posting in kept)
+        posted = sum(_IN_FILES[each.account] * (each.next - each.first) for each in self.postings)
         if not held == named == posted:
             raise Corrupt(
                 f"{held} records were written, {named} named and {posted} posted: stop the lake and "

@@ -27,7 +27,8 @@ _zstd = zstandard.ZstdDecompressor()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """A batch of the journal. ``new`` are those of its seqs that the lake does not account for yet."""
+    """A batch of the journal. ``new`` are those of its seqs that the lake does not account for yet;
+    ``dropped``: its retention is over, and the journal has its records no more."""
 
     header: BatchHeader
     stream: str
@@ -36,6 +37,7 @@ class Batch:
     until: int
     body: memoryview
     new: Sequence[Range]
+    dropped: bool = False
 
     @property
     def new_count(self) -> int:
@@ -137,8 +139,11 @@ def _add(group: Group, frame: Frame, raw_bytes_max: int) -> int:
             until=frame.next_position,
             body=frame.body,
             new=((header.first, header.next),),
+            dropped=frame.dropped,
         )
     )
+    if frame.dropped:
+        return 0
     group.raw_bytes += header.raw_bytes
     return header.raw_bytes
 

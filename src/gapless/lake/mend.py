@@ -92,7 +92,7 @@ def _wanted(group: Group, missing: Mapping[tuple[str, str], RangeSet]) -> list[B
     """The batches that have missing records, with which ones; these are missing no more."""
     wanted = []
     for batch in group.batches:
-        ranges = missing.get((batch.stream, batch.header.epoch))
+        ranges = None if batch.dropped else missing.get((batch.stream, batch.header.epoch))
         new = ranges.overlap(batch.header.first, batch.header.next) if ranges else []
         if ranges and new:
             ranges.remove(batch.header.first, batch.header.next)

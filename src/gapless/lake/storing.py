@@ -24,6 +24,18 @@ from gapless.model.errors import Refused
 from gapless.model.ranges import Range, RangeSet
 from gapless.model.tables import QUARANTINE, table_schema
 
+_ONCE_STORED: tuple[Account, ...] = ("stored", "expired")
+
+
+def post_expired(batch: Batch, commit: StepCommit) -> None:
+    """Account for a batch that a lake had stored and expired: this one is made anew, and the journal has its
+    records no more."""
+    stream = batch.header.stream
+    key = EpochKey(stream.tenant, stream.table, batch.stream, batch.header.epoch)
+    for account in _ONCE_STORED:
+        for each in batch.new:
+            commit.post(NewPosting(key, account, *each, batch.position, batch.until))
+
 
 class TenantStore:
     """One tenant's part of a step. What it writes and posts goes to ``commit``."""

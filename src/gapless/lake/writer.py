@@ -15,7 +15,7 @@ from gapless.lake.facts import EpochKey, Window
 from gapless.lake.files import TableFiles
 from gapless.lake.intake import Batch, Group, take
 from gapless.lake.limits import StepLimits
-from gapless.lake.storing import TenantStore
+from gapless.lake.storing import TenantStore, post_expired
 from gapless.log.port import EntryReader
 from gapless.model.errors import GaplessError, Unavailable
 
@@ -135,6 +135,9 @@ class LakeWriter:
     def _store(self, batches: Sequence[Batch], commit: StepCommit) -> None:
         tenants: dict[str, dict[str, list[Batch]]] = defaultdict(lambda: defaultdict(list))
         for batch in batches:
+            if batch.dropped:
+                post_expired(batch, commit)
+                continue
             tenants[batch.header.stream.tenant][batch.header.stream.table].append(batch)
         for tenant, tables in tenants.items():
             store = TenantStore(tenant, self._files, self._decoder, self._ahead, self._limits, commit)

@@ -4,7 +4,7 @@ A frame is a head of 40 bytes, a small ``meta`` (JSON) and a ``body`` (bytes). A
 
     offset  size
          0     2  magic "GF"
-         2     1  format version, 1
+         2     1  format version: 1; 2 if the body was dropped since (``log.drop``): its bytes mean nothing
          3     1  kind, of the log's own choosing
          4     8  position of this frame in its log; 0 on the wire
         12     8  position up to which the log was durable when this frame was written; 0 on the wire
@@ -31,7 +31,7 @@ from gapless.log.disk import Buffer
 from gapless.model.errors import Corrupt
 
 MAGIC = b"GF"
-VERSION = 1
+VERSION, _DROPPED_VERSION = 1, 2
 HEAD_BYTES = 40
 
 #: The kind of frame that a reader returns for bytes it could not make sense of. Never written.
@@ -51,6 +51,7 @@ class Head(NamedTuple):
     body_bytes: int
     meta_crc: int
     body_crc: int
+    dropped: bool = False
 
     @property
     def frame_bytes(self) -> int:
@@ -58,13 +59,15 @@ class Head(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """One frame as read. ``body`` is empty where the reader did not ask for bodies."""
+    """One frame as read. ``body`` is empty where the reader did not ask for bodies, and where it was
+    ``dropped`` from the log because nothing needed it any more."""
 
     kind: int
     position: int
     next_position: int
     meta: bytes
     body: memoryview
+    dropped: bool = False
 
 
 def encode(kind: int, meta: bytes, body: Buffer = b"", position: int = 0, durable: int = 0) -> list[Buffer]:
@@ -78,6 +81,15 @@ def encode(kind: int, meta: bytes, body: Buffer = b"", position: int = 0, durabl
     return [head + _CRC.pack(crc32(head)) + meta, body]
 
 
+def without_body(head: Head) -> bytes:
+    """The head of the same frame, once its body is dropped. It keeps its length."""
+    dropped = _HEAD.pack(
+        MAGIC, _DROPPED_VERSION, head.kind, head.position, head.durable, head.meta_bytes, head.body_bytes,
+        head.meta_crc, 0,
+    )  # fmt: skip
+    return dropped + _CRC.pack(crc32(dropped))
+
+
 def decode_head(data: Buffer, offset: int = 0) -> Head | None:
     """The head at ``offset``, or None if there is none that is whole and intact."""
     if len(data) - offset < HEAD_BYTES:
@@ -85,12 +97,13 @@ def decode_head(data: Buffer, offset: int = 0) -> Head | None:
     magic, version, kind, position, durable, meta_bytes, body_bytes, meta_crc, body_crc = _HEAD.unpack_from(
         data, offset
     )
-    if magic != MAGIC or version != VERSION or kind == DAMAGED:
+    if magic != MAGIC or version not in (VERSION, _DROPPED_VERSION) or kind == DAMAGED:
         return None
     (head_crc,) = _CRC.unpack_from(data, offset + _HEAD.size)
     if crc32(memoryview(data)[offset : offset + _HEAD.size]) != head_crc:
         return None
-    return Head(kind, position, durable, meta_bytes, body_bytes, meta_crc, body_crc)
+    dropped = version == _DROPPED_VERSION
+    return Head(kind, position, durable, meta_bytes, body_bytes, meta_crc, body_crc, dropped)
 
 
 def decode_all(data: Buffer, *, frames_max: int) -> Iterator[Frame]:
@@ -104,7 +117,7 @@ def decode_all(data: Buffer, *, frames_max: int) -> Iterator[Frame]:
         if offset == len(view):
             return
         head = decode_head(view, offset)
-        if head is None or offset + head.frame_bytes > len(view):
+        if head is None or head.dropped or offset + head.frame_bytes > len(view):
             raise Corrupt(
                 f"there is no whole frame at byte {offset} of the body: send it again as it was framed"
             )

@@ -3,6 +3,8 @@
     <base>.log   a segment: frames one after the other; the name is its first frame's position, 20 digits
     durable      the position up to which all is durable (8 bytes, little-endian) and its CRC-32 (4 bytes)
 
+    dropped      up to where bodies were dropped (``gapless.log.drop``), in decimal digits
+
 Other files in the directory are left alone.
 """
 

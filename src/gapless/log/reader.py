@@ -110,6 +110,8 @@ class LogReader:
         if crc32(meta) != head.meta_crc:
             return _damaged(position, next_position)
         body = b""
+        if head.dropped:
+            return Frame(head.kind, position, next_position, meta, memoryview(body), dropped=True)
         if bodies and head.body_bytes:
             body = self._file.pread(head.body_bytes, offset + HEAD_BYTES + head.meta_bytes)
         if bodies and crc32(body) != head.body_crc:

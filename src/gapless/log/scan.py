@@ -91,6 +91,8 @@ def _intact_head(file: File, base: int, offset: int) -> Head | None:
     head = decode_head(file.pread(HEAD_BYTES, offset))
     if head is None or head.position != base + offset:
         return None
+    if head.dropped:
+        return head if crc32(file.pread(head.meta_bytes, offset + HEAD_BYTES)) == head.meta_crc else None
     rest = memoryview(file.pread(head.frame_bytes - HEAD_BYTES, offset + HEAD_BYTES))
     whole = len(rest) == head.frame_bytes - HEAD_BYTES
     meta, body = rest[: head.meta_bytes], rest[head.meta_bytes :]

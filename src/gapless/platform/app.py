@@ -28,6 +28,7 @@ from gapless.model.errors import GaplessError
 from gapless.platform.auditor_api import AuditorApi
 from gapless.platform.auditor_reader import BooksReader
 from gapless.platform.audits import FindingsAnswer
+from gapless.platform.journal_retention import keep
 from gapless.platform.layout import journal_directory, lake_directory, ledger_directory
 from gapless.platform.log_analytics import LogAnalytics
 from gapless.platform.log_analytics_routes import log_analytics_endpoints, log_analytics_routes
@@ -71,8 +72,10 @@ def platform_app(directory: str) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         try:
             await gateway.start()
+            retention = asyncio.create_task(keep(OsDisk(), journal_directory(directory), catalog))
             async with _answering(pool):
                 yield
+            await _ended(retention)
             await gateway.stop()
         finally:
             # A crash before this leaves nothing undone: what has a receipt is durable already.
@@ -101,10 +104,15 @@ async def _answering(pool: QueryPool) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        starting.cancel()
-        with suppress(asyncio.CancelledError):
-            await starting
+        await _ended(starting)
         await pool.close()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task, and wait for its end."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _started(pool: QueryPool) -> None:

@@ -176,7 +176,7 @@ class Records:
             case "lost":
                 return Rest("lost", "the data file that had its row was damaged, and the journal lost it too")
             case "expired":
-                return Rest("expired", "its retention is over; the journal still has it")
+                return Rest("expired", "its retention is over")
             case account:
                 return self._in_the_lake(wanted, account)
 
@@ -239,6 +239,8 @@ def _raw(batch: Batch | None, seq: int, raw_bytes_max: int) -> tuple[bytes | Non
     """The record's bytes, if they can be told, else why not."""
     if batch is None:
         return None, "the journal is damaged where its batch stood: have it audited"
+    if batch.dropped:
+        return None, "its retention is over, and the journal dropped it"
     if payload_digest(batch.body) != batch.header.digest:
         return None, "the batch's payload is not what its digest says: have the journal audited"
     try:
