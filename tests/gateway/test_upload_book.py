@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gapless.gateway.fold import fold
 from gapless.gateway.index import BatchIndex
-from gapless.gateway.uploads.book import Arrival, Remembered, UploadBook
+from gapless.gateway.uploads.book import Arrival, Part, Remembered, UploadBook
 from gapless.gateway.uploads.payloads import Payload
 from gapless.gateway.uploads.witness import Witness
 from gapless.log.disk import OsDisk
@@ -36,6 +36,13 @@ RULE = Rule(
         RuleStream(name="Microsoft-SigninLogs", table="SigninLogs"),
     ),
 )
+FILTERING = Rule(
+    id="dcr-" + 32 * "f",
+    tenant="contoso",
+    created_us=0,
+    by="test",
+    streams=(RuleStream(name="Custom-F", table="F_CL", transform="source | where n > 1"),),
+)
 KEYS = [RULE.key(stream) for stream in RULE.streams]
 KEY = bytes(range(32))
 
@@ -51,8 +58,8 @@ def new_book(uploads_max: int = 100) -> UploadBook:
 
 
 def arrival(content: str, records: int = 1, stream: StreamKey = KEYS[0], request: str = "") -> Arrival:
-    upload = Upload(RULE.id, content, request)
-    return Arrival(stream, upload, Payload(b"x", "0" * 64, records, 9 * records), 0)
+    payload = Payload(b"x", "0" * 64, records, 9 * records)
+    return Arrival(Upload(RULE.id, content, request), (Part(stream, payload),), 0)
 
 
 class Step(NamedTuple):
@@ -116,11 +123,11 @@ class World:
         headers = self.book.plan(arrivals, now_us)
         if not step.taken:
             return
-        new = [header for header in headers if header is not None]
+        new = list(chain.from_iterable(headers))
         self.append(Kind.BATCH, *(BatchEntry(header, now_us) for header in new))
         self.batches += new
         if not step.restarted:  # else the gateway dies before it hears of it
-            self.book.journaled(headers, now_us)
+            self.book.journaled(new, now_us)
 
     def claim(self, now_us: int) -> list[StreamClaim]:
         claims = self.book.claims(now_us)
@@ -158,22 +165,22 @@ def upload(content: str, request: str = "") -> Upload:
 def test_an_upload_is_known_for_the_window_and_no_longer() -> None:
     book = new_book()
     headers = book.plan([arrival("r")], 10)
-    book.journaled(headers, 10)
+    book.journaled(headers[0], 10)
     assert book.seen(upload("r"), 10 + WINDOW_US) and not book.seen(upload("r"), 11 + WINDOW_US)
     again = book.plan([arrival("r")], 11 + WINDOW_US)
-    assert again[0] is not None and (again[0].first, again[0].next) == (1, 2)
+    assert [(header.first, header.next) for header in again[0]] == [(1, 2)]
 
 
 def test_the_same_content_is_a_retry_with_the_same_id_or_without_one_or_if_nobody_was_told() -> None:
     book = new_book()
-    book.journaled(book.plan([arrival("r", request="a")], 1), 1)
+    book.journaled(book.plan([arrival("r", request="a")], 1)[0], 1)
     assert [book.seen(upload("r", request), 2) for request in ("a", "", "b")] == [True, True, False]
     book.untold(upload("r", "b"))  # which is another
     assert not book.seen(upload("r", "b"), 2)
     book.untold(upload("r", "a"))
     assert book.seen(upload("r", "b"), 2)
     at_once = book.plan([arrival("s", request=request) for request in ("a", "a", "", "b")], 3)
-    assert [header is None for header in at_once] == [False, True, True, False]
+    assert [len(headers) for headers in at_once] == [1, 0, 0, 1]
 
 
 def test_after_a_restart_it_is_not_known_who_was_told_last() -> None:
@@ -181,7 +188,7 @@ def test_after_a_restart_it_is_not_known_who_was_told_last() -> None:
         world = World(directory, window_us=60_000_000)
         for content, at_us in (("old", 1), ("new", 10_000_002)):
             headers = world.book.plan([arrival(content, request="a")], at_us)
-            world.append(Kind.BATCH, *(BatchEntry(header, at_us) for header in headers if header))
+            world.append(Kind.BATCH, *(BatchEntry(header, at_us) for header in headers[0]))
         world.claim(11_000_000)
         world.restart()
         assert not world.book.seen(upload("old", "b"), 12_000_000)
@@ -192,7 +199,7 @@ def test_after_a_restart_it_is_not_known_who_was_told_last() -> None:
 def test_only_so_many_uploads_are_remembered() -> None:
     book = new_book(uploads_max=2)
     for number in range(4):
-        book.journaled(book.plan([arrival(str(number))], number), number)
+        book.journaled(book.plan([arrival(str(number))], number)[0], number)
     assert [book.seen(upload(str(number)), 4) for number in range(4)] == [False, False, True, True]
 
 
@@ -202,7 +209,7 @@ def test_a_stream_whose_rule_went_while_the_gateway_was_down_is_closed_once() ->
         world.send(Step([(6, 0)], True, False, False), 1)
         world.append(Kind.RULE, RuleEntry(2, "test", RULE, deleted=True))
         world.restart()
-        assert not any(world.book.counts(key) for key in KEYS)
+        assert not any(world.book.counts(arrival("x", stream=key)) for key in KEYS)
         assert {(c.stream.table, c.next, c.closed) for c in world.claim(3)} == {("A_CL", 7, True)}
         assert world.claim(4) == []
         world.restart()
@@ -229,6 +236,31 @@ def test_damage_behind_the_last_word_on_a_stream_begins_an_epoch_that_closes_not
     # What is claimed behind the damage is proven again.
     world.restart()
     assert {c.stream: c.opened for c in world.claim(5)} == {c.stream: c.opened for c in claims.values()}
+
+
+def two_parts(content: str) -> Arrival:
+    payload = Payload(b"x", "0" * 64, 2, 18)
+    parts = (Part(FILTERING.filtered_key(FILTERING.streams[0]), payload, filtered=True),)
+    return Arrival(
+        Upload(FILTERING.id, content), (*parts, Part(FILTERING.key(FILTERING.streams[0]), payload)), 0
+    )
+
+
+def test_a_request_of_two_parts_is_known_when_both_are_there() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        world = World(directory)
+        world.append(Kind.RULE, RuleEntry(1, "test", FILTERING))
+        world.restart()
+        (headers,) = world.book.plan([two_parts("r")], 2)
+        world.append(Kind.BATCH, BatchEntry(headers[0], 2))  # and the write is cut off behind it
+        world.restart()
+        (again,) = world.book.plan([two_parts("r")], 3)
+        assert [(header.first, header.next) for header in again] == [(2, 4), (0, 2)]
+        world.append(Kind.BATCH, *(BatchEntry(header, 3) for header in again))
+        world.restart()
+        assert world.book.plan([two_parts("r")], 4) == [[]]
+        claims = {claim.stream.source[37:]: claim.next for claim in world.claim(5)}
+        assert claims["Custom-F:filtered"] == 4 and claims["Custom-F"] == 2
 
 
 def test_statements_are_a_chain_and_one_that_was_not_journaled_was_never_made() -> None:

@@ -301,7 +301,7 @@ def test_nobody_else_speaks_for_the_gateways_streams(running: Platform) -> None:
     [
         {"name": "App", "table": "App_CL"},
         {"name": "Custom-", "table": "App_CL"},
-        {"name": "Custom-" + "a" * 81, "table": "App_CL"},
+        {"name": "Custom-" + "a" * 71, "table": "App_CL"},
         {"name": "Custom-App", "table": "NoTable"},
         {"name": "Microsoft-SigninLogs", "table": "AuditLogs"},
         {"name": "Custom-App", "table": "App_CL", "columns": [{"name": "a b", "type": "long"}]},

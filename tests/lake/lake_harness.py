@@ -21,7 +21,7 @@ from gapless.lake.facts import Posting
 from gapless.lake.lake import Lake, LakeSettings
 from gapless.log.disk import Buffer, OsDisk, OsFile
 from gapless.log.segments import LogReader, LogWriter, Message
-from gapless.model.batch import BatchHeader, Mark, payload_digest
+from gapless.model.batch import BatchHeader, Mark, Upload, payload_digest
 from gapless.model.entry import BatchEntry, Kind
 from gapless.model.ranges import RangeSet
 from gapless.model.stream import EpochOpen, StreamKey
@@ -60,6 +60,7 @@ def batch(
     raw_bytes: int | None = None,
     body: bytes | None = None,
     marks: Sequence[Mark] = (),
+    upload: Upload | None = None,
 ) -> Message:
     """A batch as the journal has it; what is given beyond ``lines`` makes its header a lie."""
     raw = b"".join(line + b"\n" for line in lines)
@@ -74,6 +75,7 @@ def batch(
         read_from_us=at_us,
         read_to_us=at_us,
         marks=tuple(marks),
+        upload=upload,
     )
     return Message(Kind.BATCH, msgspec.json.encode(BatchEntry(header, at_us)), body)
 
@@ -132,7 +134,7 @@ def posted_now(postings: Iterable[Posting]) -> Counter[Identity]:
         taken = Counter((posting.stream, posting.epoch, seq) for seq in range(posting.first, posting.next))
         if posting.account in ("stored", "quarantined"):
             settled.update(taken)
-        elif posting.account != "lost":
+        elif posting.account not in ("lost", "filtered"):
             settled.subtract(taken)
         assert set(settled.values()) <= {0, 1}, posting
     return settled

@@ -185,10 +185,10 @@ def test_a_reader_may_come_before_the_lake(tmp_path: Path) -> None:
 def test_another_format_is_not_touched(catalog: CatalogWriter) -> None:
     catalog.close()
     with sqlite3.connect(f"{catalog.root}/catalog.db") as connection:
-        connection.execute("UPDATE lake SET format = 3")
-    with pytest.raises(Misconfigured, match="format 3"):
+        connection.execute("UPDATE lake SET format = 999")
+    with pytest.raises(Misconfigured, match="format 999"):
         CatalogWriter(catalog.root)
-    with pytest.raises(Misconfigured, match="format 3"):
+    with pytest.raises(Misconfigured, match="format 999"):
         Catalog(catalog.root).position()
     with sqlite3.connect(f"{catalog.root}/catalog.db") as connection:
         assert connection.execute("SELECT generation FROM lake").fetchone() == (1,)

@@ -265,12 +265,22 @@ def test_a_format_1_lake_with_a_file_that_is_not_whole_says_what_to_do(tmp_path:
         world.open()
 
 
+def test_a_catalogue_of_format_2_counts_what_is_filtered_from_here_on(tmp_path: Path) -> None:
+    world, lake = filled(tmp_path)
+    lake.close()
+    with sqlite3.connect(f"{world.root}/catalog.db") as connection:
+        connection.execute("ALTER TABLE epoch DROP COLUMN filtered")
+        connection.execute("UPDATE lake SET format = 2")
+    check_whole(world, world.open())
+
+
 def as_format_1(root: str) -> None:
     with sqlite3.connect(f"{root}/catalog.db") as connection:
         connection.execute("DROP TABLE damaged")
         for column in ("digest", "position", "until", "holds"):
             connection.execute(f"ALTER TABLE file DROP COLUMN {column}")
         connection.execute("ALTER TABLE notice DROP COLUMN path")
+        connection.execute("ALTER TABLE epoch DROP COLUMN filtered")
         connection.execute("UPDATE lake SET format = 1")
 
 

@@ -19,9 +19,10 @@ from gapless.lake.find import find_row
 from gapless.lake.lake import LakeSettings
 from gapless.lake.limits import StepLimits
 from gapless.log.segments import LogReader, Message
-from gapless.model.batch import Mark
+from gapless.model.batch import Mark, Upload
 from gapless.model.entry import Kind
 from gapless.model.errors import Unavailable
+from gapless.model.ranges import RangeSet
 from gapless.model.tables import QUARANTINE, SYSTEM_COLUMNS, table_schema
 
 from .lake_harness import (
@@ -525,3 +526,23 @@ def test_fresh_files_are_compressed_and_have_no_more_than_the_table(world: World
     (file,) = lake.catalog.files("contoso", TABLE)
     column = pq.ParquetFile(file.path).metadata.row_group(0).column(0)
     assert column.compression == "ZSTD"
+
+
+def test_a_batch_that_a_rule_filters_out_is_posted_so_and_in_no_file(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    kept, filtered = stream_of(agent="gapless-gateway"), stream_of(agent="gapless-gateway:filtered")
+    world.append(
+        batch(records(0, 5), stream=filtered, upload=Upload("dcr", filtered=True)),
+        batch(records(5, 9), stream=kept, upload=Upload("dcr", "content")),
+        batch(records(0, 5), stream=filtered, upload=Upload("dcr", filtered=True)),
+        batch(records(9, 11), stream=filtered, first=5, upload=Upload("dcr", filtered=True)),
+    )
+    lake = world.open()
+    report = lake.step(NOW_US)
+    assert (report.stored, report.filtered, report.duplicates) == (4, 7, 5)
+    assert identities(read(lake.catalog, "contoso", TABLE)) == identities_of(kept, 0, 4)
+    postings = lake.catalog.postings_after(0, 100)
+    assert posted(postings, "filtered") == {(filtered.id, EPOCH): RangeSet([(0, 7)])}
+    assert posted(postings, "stored") == {(kept.id, EPOCH): RangeSet([(0, 4)])}
+    check_lake(world, lake.catalog, ["contoso"])
+    lake.close()

@@ -14,7 +14,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.monitor.ingestion import LogsIngestionClient, LogsUploadError
 from azure_rig import Platform, azure
 from crash_rig import Points
-from platform_rig import until
+from platform_rig import cli, until
 
 STREAM, TABLE = "Custom-App", "App_CL"
 Record = dict[str, Any]
@@ -144,6 +144,34 @@ def test_a_gateway_killed_in_the_middle_of_uploads_leaves_every_record_stored_on
         sender.join(120)
         assert not sender.is_alive()
     complete(platform, "killed", 2000)
+
+
+@pytest.mark.system
+def test_what_a_rule_filters_is_counted_and_kept_in_the_journal(platform: Platform) -> None:
+    arguments = ("--tenant", "sieved", "--stream", STREAM, "--column", "n:long", "--column", "Level:string")
+    transform = "source | where Level != 'debug'"
+    code, _, words = cli(
+        "dcr", "create", *arguments, "--transform-kql", "source | take 1", data=platform.data
+    )
+    assert code == 2 and "line 1, column 10: operator take is not supported" in words
+    rule = platform.done("dcr", "create", *arguments, "--transform-kql", transform).strip()
+    with client(platform, "sieved") as azure_client:
+        for first in range(0, 90, 30):
+            sent = [{"n": n, "Level": "info" if n % 3 else "debug"} for n in range(first, first + 30)]
+            azure_client.upload(rule, STREAM, sent)
+    wanted = {"claimed": 90, "journaled": 90, "stored": 60, "filtered": 30, "missing": 0, "pending": 0}
+
+    def counted() -> bool:
+        found = audit(platform, "sieved")
+        return found["verdict"] == "complete" and wanted.items() <= found["totals"].items()
+
+    until(counted, 60)
+    assert stored(platform, "sieved") == [n for n in range(90) if n % 3]
+    (filtered,) = (row for row in audit(platform, "sieved")["streams"] if row["filtered"])
+    assert (filtered["claimed"], filtered["source"]) == (30, f"{rule}:{STREAM}:filtered")
+    id_ = f"{filtered['stream']}/{filtered['epoch']}/7"
+    shown = platform.done("show", "--tenant", "sieved", "--table", TABLE, "--id", id_, "--format", "json")
+    assert json.loads(shown)["place"] == "filtered" and json.loads(json.loads(shown)["raw"])["n"] == 21
 
 
 @pytest.mark.system

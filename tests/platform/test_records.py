@@ -109,7 +109,7 @@ def send(data: Path) -> None:
     held = (SPOOLED,)
     claim = StreamClaim(stream=STREAM, opened=opened, next=SPOOLED[1], held=held, reader_us=now_us)
     claims = ClaimSet(agent=STREAM.agent, n=0, prev="", at_us=now_us, interval_s=2.0, streams=(claim,))
-    with connect(str(data), None, None) as client:
+    with connect(str(data), None, None, None) as client:
         for first, next_, lines in ((0, len(RECORDS), RECORDS), (*MISCOUNTED, [b"all in one"])):
             payload = b"".join(line + b"\n" for line in lines)
             body = zstandard.ZstdCompressor().compress(payload)

@@ -25,7 +25,7 @@ from gapless.gateway.keys import access_key, receipt_signer
 from gapless.gateway.metrics import GatewayMetrics
 from gapless.gateway.oauth.access_tokens import AccessTokens
 from gapless.gateway.oauth.rate import Rate
-from gapless.gateway.ports import Journal
+from gapless.gateway.ports import Journal, NoSieve, Sieve
 from gapless.gateway.settings import GatewaySettings
 from gapless.gateway.tokens import EVERY_TENANT, FIRST_START, TokenStore, admin_needed, write_admin
 from gapless.gateway.uploads.uploads import Uploads
@@ -66,6 +66,7 @@ class Gateway:
         journal: Journal,
         *,
         settings: GatewaySettings | None = None,
+        sieve: Sieve | None = None,
         metrics: GatewayMetrics | None = None,
         now_us: Callable[[], int] = clock.now_us,
         monotonic_s: Callable[[], float] = time.monotonic,
@@ -106,7 +107,13 @@ class Gateway:
             journal, self._index, self._fences, settings=bounds, metrics=self.metrics, now_us=now_us
         )
         self.uploads = Uploads(
-            journal, self._index, self._signer, settings=bounds, metrics=self.metrics, now_us=now_us
+            journal,
+            self._index,
+            self._signer,
+            sieve or NoSieve(),
+            settings=bounds,
+            metrics=self.metrics,
+            now_us=now_us,
         )
         self._follower = Follower(
             self._index, self._indexed, interval_s=bounds.index_interval_s, monotonic_s=monotonic_s

@@ -5,8 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gapless.log.port import EntryReader
 from gapless.log.segments import Message
+from gapless.model.errors import Refused
+from gapless.model.rule import RuleStream
+
+
+class Sieve(Protocol):
+    """What the transforms of data collection rules do to records before they are journaled. Called from one
+    thread."""
+
+    def check(self, stream: RuleStream) -> None:
+        """Raises Refused for a transform that is wrong or not supported, Unavailable if nobody can say
+        now."""
+
+    def kept(self, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
+        """Which of the records in ``lines``, each ended by a newline, the transform keeps; all of them if it
+        fails."""
+
+
+class NoSieve:
+    """Supports no transform."""
+
+    def check(self, stream: RuleStream) -> None:
+        """Raises Refused."""
+        raise Refused(f"the transform of stream {stream.name} is not supported here: leave it out")
+
+    def kept(self, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
+        """All of them."""
+        return np.ones(lines.count(b"\n"), np.bool_)
 
 
 class Journal(Protocol):

@@ -15,7 +15,7 @@ from gapless.lake.holdings import Ranges
 from gapless.model.errors import Corrupt
 from gapless.model.ranges import Range, RangeSet
 
-_COUNTED = ("stored", "quarantined", "expired", "duplicates")
+_COUNTED = ("stored", "quarantined", "filtered", "expired", "duplicates")
 
 
 def enter(connection: sa.Connection, step: StepCommit, now_us: int) -> dict[EpochKey, int]:
@@ -96,7 +96,7 @@ def _epoch_ids(connection: sa.Connection, step: StepCommit) -> dict[EpochKey, in
         if known is None:
             known = connection.scalars(schema.epoch.insert().returning(columns.id), {
                 "stream": key.stream, "epoch": key.epoch, "tenant": key.tenant, "table_name": key.table,
-                "stored": 0, "quarantined": 0, "expired": 0, "duplicates": 0,
+                **dict.fromkeys(_COUNTED, 0),
             }).one()  # fmt: skip
         ids[key] = known
     return ids

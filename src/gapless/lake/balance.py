@@ -28,7 +28,7 @@ def imbalances(catalog: Catalog) -> list[str]:
 
 def _ranges_against_counts() -> sa.Select[Any]:
     epoch, accounted = schema.epoch.c, schema.accounted.c
-    counted = epoch.stored + epoch.quarantined
+    counted = epoch.stored + epoch.quarantined + epoch.filtered
     in_ranges = sa.func.coalesce(sa.func.sum(accounted.next - accounted.first), 0)
     return (
         sa.select(epoch.stream, epoch.epoch, counted, in_ranges)

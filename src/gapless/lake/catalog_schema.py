@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 #: The format of a catalogue. One of format 1 is brought to this one (``lake.upgrade``); a program that finds
 #: any other stops.
-FORMAT = 2
+FORMAT = 3
 
 CATALOG_NAME = "catalog.db"
 
@@ -58,6 +58,7 @@ epoch = Table(
     Column("table_name", Text, nullable=False),
     Column("stored", BigInteger, nullable=False),
     Column("quarantined", BigInteger, nullable=False),
+    Column("filtered", BigInteger, nullable=False),
     Column("expired", BigInteger, nullable=False),
     Column("duplicates", BigInteger, nullable=False),
     sa.UniqueConstraint("stream", "epoch"),

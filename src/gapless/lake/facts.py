@@ -7,8 +7,9 @@ from typing import Literal, NamedTuple
 
 from gapless.lake.holdings import Ranges
 
-#: "withdrawn": the lake does not hold it any more, because the file was damaged, and will post it anew.
-#: "lost": it will not, because the journal does not have it any more either.
+#: "filtered": a rule keeps it out of its table, and no file holds it. "withdrawn": the lake does not hold it
+#: any more, because the file was damaged, and will post it anew. "lost": it will not, because the journal
+#: does not have it any more either.
 Account = Literal["stored", "quarantined", "filtered", "expired", "withdrawn", "lost"]
 
 #: The day of files whose rows are of too many days for a file each.

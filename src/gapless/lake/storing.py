@@ -69,7 +69,8 @@ class TenantStore:
         self._quarantine.finish(self._commit.files)
 
     def _chunks(self, tables: Mapping[str, Sequence[Batch]]) -> Iterator[Chunk]:
-        for table, batches in tables.items():
+        for table, of_table in tables.items():
+            batches = [batch for batch in of_table if not self._filtered(batch)]
             try:
                 schema = table_schema(table)
             except Refused:
@@ -77,6 +78,15 @@ class TenantStore:
                     self._quarantine_piece(whole(batch), "unknown_table", f"there is no table {table}")
                 continue
             yield from chunks(schema, batches, self._limits, self._refuse)
+
+    def _filtered(self, batch: Batch) -> bool:
+        """Whether a rule keeps the batch out of its table; its new records are posted so."""
+        upload = batch.header.upload
+        if upload is None or not upload.filtered:
+            return False
+        for each in batch.new:
+            self._post_range(batch, "filtered", each)
+        return True
 
     def _refuse(self, batch: Batch, error: Undecodable) -> None:
         self._quarantine_piece(whole(batch), error.reason, str(error))

@@ -26,12 +26,21 @@ _ADDED = (
 
 
 def upgrade(connection: sa.Connection, root: str) -> None:
-    """Bring a catalogue of format 1 to format 2, which knows what each file holds: every file is read once.
+    """Bring a catalogue of format 1 or 2 to the present one.
 
     Does nothing to any other format. Raises Corrupt, with nothing done, for a file that cannot be read.
     """
-    if connection.scalar(sa.select(schema.lake.c.format)) != 1:
+    found = connection.scalar(sa.select(schema.lake.c.format))
+    if found not in (1, 2):
         return
+    connection.exec_driver_sql("ALTER TABLE epoch ADD COLUMN filtered BIGINT NOT NULL DEFAULT 0")
+    if found == 1:
+        _know_files(connection, root)
+    connection.execute(schema.lake.update().values(format=schema.FORMAT))
+
+
+def _know_files(connection: sa.Connection, root: str) -> None:
+    """From format 2 on it is known what each file holds: every file is read once."""
     for statement in _ADDED:
         connection.exec_driver_sql(statement)
     columns = schema.file.c
@@ -50,7 +59,6 @@ def upgrade(connection: sa.Connection, root: str) -> None:
             connection.execute(
                 schema.file.update().where(columns.id == id_).values(holds=encode(holds), **values)
             )
-    connection.execute(schema.lake.update().values(format=schema.FORMAT))
 
 
 def _holds(

@@ -22,13 +22,14 @@ from gapless.model.errors import GaplessError, Unavailable
 
 @dataclass(frozen=True)
 class StepReport:
-    """What a step did. Records are counted once each: stored, quarantined, or seen before."""
+    """What a step did. Records are counted once each: stored, quarantined, filtered, or seen before."""
 
     position: int  #: the cursor now
     entries: int = 0
     raw_bytes: int = 0
     stored: int = 0
     quarantined: int = 0
+    filtered: int = 0
     duplicates: int = 0
     files: int = 0
     notices: int = 0
@@ -170,6 +171,7 @@ def _report(group: Group, commit: StepCommit) -> StepReport:
         raw_bytes=group.raw_bytes,
         stored=counts["stored"],
         quarantined=counts["quarantined"],
+        filtered=counts["filtered"],
         duplicates=commit.duplicates.total(),
         files=len(commit.files),
         notices=len(commit.notices),

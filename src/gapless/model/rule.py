@@ -15,7 +15,7 @@ from gapless.model.tables import Column, table_schema
 
 _RULE_ID = re.compile(r"dcr-[0-9a-f]{32}\Z")
 # With the rule's id before it, it is the name of a source.
-_STREAM_NAME = re.compile(r"(Custom|Microsoft)-[A-Za-z][A-Za-z0-9_-]{0,79}\Z")
+_STREAM_NAME = re.compile(r"(Custom|Microsoft)-[A-Za-z][A-Za-z0-9_-]{0,69}\Z")
 _COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 
 #: The transform that changes nothing.
@@ -35,12 +35,17 @@ class RuleStream(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, 
     columns: tuple[Column, ...] = ()
     transform: str = IDENTITY
 
+    @property
+    def filters(self) -> bool:
+        """Whether the transform may keep records out of the table."""
+        return self.transform.strip() != IDENTITY
+
     def check(self) -> RuleStream:
         """Return self if the stream can be. Raises Refused."""
         if not _STREAM_NAME.match(self.name):
             raise Refused(
                 f"stream {self.name[:40]!r} is not one: name it Custom-Name or Microsoft-Table, with up "
-                "to 80 letters, digits, - or _"
+                "to 70 letters, digits, - or _"
             )
         schema = table_schema(self.table)
         if self.name.startswith("Microsoft-") and self.name != f"Microsoft-{schema.name}":
@@ -91,3 +96,13 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     def key(self, stream: RuleStream) -> StreamKey:
         """What the records of one of its streams are counted as."""
         return StreamKey(self.tenant, stream.table, GATEWAY_AGENT, f"{self.id}:{stream.name}")
+
+    def filtered_key(self, stream: RuleStream) -> StreamKey:
+        """What the records are counted as that the stream's transform filters out. They have seqs of their
+        own: so the ranges of either account stay whole, however the records alternate."""
+        return StreamKey(self.tenant, stream.table, GATEWAY_AGENT, f"{self.id}:{stream.name}:filtered")
+
+    def counted_as(self) -> list[StreamKey]:
+        """All that its records are counted as."""
+        filtered = [self.filtered_key(stream) for stream in self.streams if stream.filters]
+        return [*map(self.key, self.streams), *filtered]

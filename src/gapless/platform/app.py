@@ -35,6 +35,7 @@ from gapless.platform.log_analytics_routes import log_analytics_endpoints, log_a
 from gapless.platform.queries import Queries, QueryAnswer, QueryBody
 from gapless.platform.record_answer import RecordAnswer
 from gapless.platform.records import Records
+from gapless.platform.sieve import SieveProcess
 from gapless.platform.tenant_queries import TenantQueries
 from gapless.query.pool import QueryPool
 from gapless.services.catalogue import Service, services
@@ -63,7 +64,8 @@ def platform_app(directory: str) -> Starlette:
     journal = LocalJournal(OsDisk(), journal_directory(directory), on_sync_s=metrics.synced)
     if journal.recovery != Recovery():
         _log.warning("journal_recovered", **journal.recovery._asdict())
-    gateway = Gateway(directory, journal, metrics=metrics)
+    sieve = SieveProcess()
+    gateway = Gateway(directory, journal, metrics=metrics, sieve=sieve)
     catalog = Catalog(lake_directory(directory))
     pool = QueryPool()
     books = BooksReader(ledger_directory(directory))
@@ -79,6 +81,7 @@ def platform_app(directory: str) -> Starlette:
             await gateway.stop()
         finally:
             # A crash before this leaves nothing undone: what has a receipt is durable already.
+            await asyncio.to_thread(sieve.close)
             books.close()
             catalog.close()
             await asyncio.to_thread(journal.close)

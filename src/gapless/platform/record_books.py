@@ -59,11 +59,6 @@ def _gap(ledger: Ledger, wanted: Wanted) -> GapShown | None:
     return None
 
 
-def is_filtered(book: StreamBook | None, wanted: Wanted) -> bool:
-    epoch = book.epochs.get(wanted.epoch) if book else None
-    return epoch is not None and wanted.seq in epoch.filtered
-
-
 def _loss(stream: StreamBook, epoch: str, seq: int) -> LossShown | None:
     for loss in stream.losses.values():
         if loss.epoch == epoch and any(first <= seq < next_ for first, next_ in loss.ranges):

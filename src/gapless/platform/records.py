@@ -39,7 +39,7 @@ from gapless.model.tables import QUARANTINE
 from gapless.platform.auditor_reader import BooksReader
 from gapless.platform.audits import iso
 from gapless.platform.record_answer import BatchShown, Place, RecordAnswer, Rest, Wanted
-from gapless.platform.record_books import is_filtered, not_found, unjournaled
+from gapless.platform.record_books import not_found, unjournaled
 
 #: Requests that may wait for their turn. One at a time is answered: each may unpack a whole batch.
 _WAITING_MAX = 16
@@ -97,7 +97,7 @@ class Records:
             ledger = Ledger()
         book = ledger.streams.get(wanted.stream)
         key = _owned(token, wanted, journaled, book)
-        rest = self._resting(wanted, book) if journaled else unjournaled(ledger, wanted)
+        rest = self._resting(wanted) if journaled else unjournaled(ledger, wanted)
         shown = RecordAnswer(
             tenant=key.tenant,
             table=key.table,
@@ -160,21 +160,21 @@ class Records:
             receipt=self._signer.sign(receipt),
         )
 
-    def _resting(self, wanted: Wanted, book: StreamBook | None) -> Rest:
+    def _resting(self, wanted: Wanted) -> Rest:
         """Where a record is that the journal has: the lake's posting, committed with its row, decides."""
         try:
             postings = self._catalog.postings_of(wanted.stream, wanted.epoch, wanted.seq)
         except Unavailable:
             return Rest("pending", "the journal has it, and the lake does not answer: ask again in a moment")
         match postings[-1].account if postings else None:
-            case None if is_filtered(book, wanted):
-                return Rest("filtered", "a rule keeps it out of the tables; the journal has it")
             case None:
                 return Rest("pending", "the journal has it, and the lake has not taken it in yet")
             case "withdrawn":
                 return Rest("pending", "the data file that had its row was damaged: it is made again")
             case "lost":
                 return Rest("lost", "the data file that had its row was damaged, and the journal lost it too")
+            case "filtered":
+                return Rest("filtered", "a rule keeps it out of the tables; the journal has it")
             case "expired":
                 return Rest("expired", "its retention is over")
             case account:

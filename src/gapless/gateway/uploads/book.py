@@ -29,12 +29,19 @@ class Counter(msgspec.Struct, frozen=True, omit_defaults=True):
     closed: bool = False
 
 
-class Arrival(NamedTuple):
-    """An upload that may enter."""
+class Part(NamedTuple):
+    """Those records of an upload that are counted in ``stream``."""
 
     stream: StreamKey
-    upload: Upload
     payload: Payload
+    filtered: bool = False
+
+
+class Arrival(NamedTuple):
+    """An upload that may enter; it has one part, or two, where a rule filters some of its records out."""
+
+    upload: Upload
+    parts: tuple[Part, ...]
     received_us: int
 
 
@@ -82,15 +89,15 @@ class UploadBook:
             # Its end is not known, so nothing closes the epoch: the ledger says so (I7).
             last = self._counters[stream].opened.epoch
             self._counters[stream] = Counter(stream, EpochOpen(mint(), last))
-        expected = {rule.key(stream) for rule in self.rules.values() for stream in rule.streams}
+        expected = {key for rule in self.rules.values() for key in rule.counted_as()}
         for stream in expected - self._counters.keys():
             self._counters[stream] = Counter(stream, EpochOpen(mint()))
         self._close(self._counters.keys() - expected)
 
-    def counts(self, stream: StreamKey) -> bool:
-        """Whether records of ``stream`` are taken."""
-        counter = self._counters.get(stream)
-        return counter is not None and not counter.closed
+    def counts(self, arrival: Arrival) -> bool:
+        """Whether its streams are (still) those of a rule."""
+        counters = [self._counters.get(part.stream) for part in arrival.parts]
+        return all(counter is not None and not counter.closed for counter in counters)
 
     def seen(self, upload: Upload, now_us: int) -> bool:
         """Whether the journal has this very upload, as far as is remembered."""
@@ -103,48 +110,49 @@ class UploadBook:
         if known is not None and known.request == upload.request:
             self._uploads[upload.content] = known._replace(untold=True)
 
-    def plan(self, arrivals: Iterable[Arrival], now_us: int) -> list[BatchHeader | None]:
-        """The batches that ``arrivals`` become, one after the other; None for one that was seen before, also
-        among these. Their streams must all count. Changes nothing."""
-        headers: list[BatchHeader | None] = []
+    def plan(self, arrivals: Iterable[Arrival], now_us: int) -> list[list[BatchHeader]]:
+        """The batches that each of ``arrivals`` becomes, one for each part; none for one that was seen
+        before, also among these. Their streams must all count. Changes nothing."""
+        headers: list[list[BatchHeader]] = []
         nexts: dict[StreamKey, int] = {}
         planned: dict[str, Known] = {}
         for arrival in arrivals:
             upload = arrival.upload
             before = planned.get(upload.content)
             if (before is not None and before.repeated_by(upload)) or self.seen(upload, now_us):
-                headers.append(None)
+                headers.append([])
                 continue
             planned[upload.content] = Known(now_us, upload.request)
-            counter = self._counters[arrival.stream]
-            first = nexts.get(arrival.stream, counter.next)
-            nexts[arrival.stream] = first + arrival.payload.records
-            headers.append(_header(arrival, counter.opened, first, now_us))
+            batches = []
+            for part in arrival.parts:
+                counter = self._counters[part.stream]
+                first = nexts.get(part.stream, counter.next)
+                nexts[part.stream] = first + part.payload.records
+                batches.append(_header(arrival, part, counter.opened, first, now_us))
+            headers.append(batches)
         return headers
 
-    def journaled(self, headers: Iterable[BatchHeader | None], now_us: int) -> None:
+    def journaled(self, headers: Iterable[BatchHeader], now_us: int) -> None:
         """What ``plan`` gave is durable."""
         for header in headers:
-            if header is None or header.upload is None:
-                continue
             counter = self._counters[header.stream]
             self._counters[header.stream] = msgspec.structs.replace(counter, next=header.next)
-            self._uploads[header.upload.content] = Known(now_us, header.upload.request)
-            self._uploads.move_to_end(header.upload.content)
+            if header.upload is not None and header.upload.content:
+                self._uploads[header.upload.content] = Known(now_us, header.upload.request)
+                self._uploads.move_to_end(header.upload.content)
         while self._uploads and self._forgets(next(iter(self._uploads.values())), now_us):
             self._uploads.popitem(last=False)
 
     def add(self, rule: Rule) -> None:
         """A rule is durable: its streams count from here on."""
         self.rules[rule.id] = rule
-        for stream in rule.streams:
-            key = rule.key(stream)
+        for key in rule.counted_as():
             self._counters[key] = Counter(key, EpochOpen(self._mint()))
 
     def remove(self, rule: Rule) -> None:
         """A rule is deleted for good: its streams end where they stand."""
         del self.rules[rule.id]
-        self._close(rule.key(stream) for stream in rule.streams)
+        self._close(rule.counted_as())
 
     def claims(self, now_us: int) -> dict[str, tuple[StreamClaim, ...]]:
         """What is to be claimed of each tenant's streams."""
@@ -175,10 +183,13 @@ class UploadBook:
         return now_us - oldest.at_us > self._window_us or len(self._uploads) > self._uploads_max
 
 
-def _header(arrival: Arrival, opened: EpochOpen, first: int, now_us: int) -> BatchHeader:
-    payload = arrival.payload
+def _header(arrival: Arrival, part: Part, opened: EpochOpen, first: int, now_us: int) -> BatchHeader:
+    payload, upload = part.payload, msgspec.structs.replace(arrival.upload, filtered=part.filtered)
+    if part is not arrival.parts[-1]:
+        # After a crash between the two the request is not known, and its client sends all of it again.
+        upload = msgspec.structs.replace(upload, content="")
     return BatchHeader(
-        stream=arrival.stream,
+        stream=part.stream,
         opened=opened,
         first=first,
         next=first + payload.records,
@@ -186,5 +197,5 @@ def _header(arrival: Arrival, opened: EpochOpen, first: int, now_us: int) -> Bat
         raw_bytes=payload.raw_bytes,
         read_from_us=arrival.received_us,
         read_to_us=now_us,
-        upload=arrival.upload,
+        upload=upload,
     )

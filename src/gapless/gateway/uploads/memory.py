@@ -38,7 +38,8 @@ class UploadChanges:
         if header.upload is not None:
             counter = Counter(header.stream, header.opened, header.next)
             self.counters[header.stream.id] = counter, position
-            self.uploads[header.upload.content] = Known(journaled_us, header.upload.request)
+            if header.upload.content:
+                self.uploads[header.upload.content] = Known(journaled_us, header.upload.request)
             self.alive_us = max(self.alive_us, journaled_us)
 
     def claims(self, agent: str, statement: str, received_us: int, position: int) -> None:

@@ -7,6 +7,7 @@ tokens, which become blanks. No Python code runs per record: msgspec finds where
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -52,8 +53,9 @@ def expand(body: Buffer, encoding: str, *, bytes_max: int) -> bytes:
     return data
 
 
-def pack(body: bytes) -> Payload | None:
-    """The records of a JSON array of objects; None of an empty one. Raises Problem 400 for anything else."""
+def records_of(body: bytes) -> list[msgspec.Raw]:
+    """The records of a JSON array of objects, as they were sent but without newlines. Raises Problem 400 for
+    anything else."""
     body = body.removeprefix(_BOM)
     try:
         body.decode()
@@ -63,12 +65,21 @@ def pack(body: bytes) -> Payload | None:
             records = _records.decode(body.replace(b"\n", b" "))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise _malformed(f"the body is not a JSON array in UTF-8: {error}") from error
-    if not records:
-        return None
-    lines = b"\n".join((*records, b""))
-    if not lines.startswith(b"{") or lines.count(b"\n{") != len(records) - 1:
+    heads = b"\n".join((b"", *records))
+    if heads.count(b"\n{") != len(records):
         at = next(at for at, record in enumerate(records) if not bytes(record).startswith(b"{"))
         raise _malformed(f"record {at} of the array is not a JSON object")
+    return records
+
+
+def lines_of(records: Iterable[msgspec.Raw]) -> bytes:
+    """The records, each ended by a newline."""
+    return b"\n".join((*records, b""))
+
+
+def pack(records: Sequence[msgspec.Raw]) -> Payload:
+    """Records as a batch has them."""
+    lines = lines_of(records)
     data = zstandard.ZstdCompressor(level=1).compress(lines)
     return Payload(data, payload_digest(data), len(records), len(lines))
 

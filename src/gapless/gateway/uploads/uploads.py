@@ -15,6 +15,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, compress
 from uuid import uuid4
 
 import msgspec
@@ -23,10 +24,10 @@ import structlog
 from gapless.failpoint import reached
 from gapless.gateway.index import BatchIndex
 from gapless.gateway.metrics import GatewayMetrics
-from gapless.gateway.ports import Journal
+from gapless.gateway.ports import Journal, Sieve
 from gapless.gateway.settings import GatewaySettings
-from gapless.gateway.uploads.book import Arrival, UploadBook
-from gapless.gateway.uploads.payloads import Payload, expand, pack
+from gapless.gateway.uploads.book import Arrival, Part, UploadBook
+from gapless.gateway.uploads.payloads import expand, lines_of, pack, records_of
 from gapless.gateway.uploads.rules import RuleRequest, new_rule
 from gapless.gateway.uploads.witness import Witness
 from gapless.gateway.worker import Worker
@@ -65,6 +66,7 @@ class Uploads:
         journal: Journal,
         index: BatchIndex,
         signer: Signer,
+        sieve: Sieve,
         *,
         settings: GatewaySettings,
         metrics: GatewayMetrics,
@@ -74,6 +76,7 @@ class Uploads:
         self._journal = journal
         self._index = index
         self._signer = signer
+        self._sieve = sieve
         self._settings = settings
         self._metrics = metrics
         self._now_us = now_us
@@ -131,11 +134,14 @@ class Uploads:
         self._ready().untold(upload)
 
     async def create(self, wanted: RuleRequest, *, by: str) -> Rule:
-        """Put a rule in force; durable on return. Raises Refused for one that cannot be or when there are too
-        many, and what the journal raises."""
+        """Put a rule in force; durable on return. Raises Refused for one that cannot be, or has a transform
+        that is not supported, or when there are too many, and what the journal raises."""
         if len(self._ready().rules) >= self._settings.rules_max:
             raise Refused(f"there are {self._settings.rules_max} rules already: delete one first")
         rule = new_rule(wanted, by=by, now_us=self._now_us())
+        for stream in rule.streams:
+            if stream.filters:
+                await self._worker.run(self._sieve.check, stream)
         await self._journaled(RuleEntry(rule.created_us, by, rule))
         return rule
 
@@ -152,10 +158,9 @@ class Uploads:
         if self._ready().seen(upload, received_us):
             self._metrics.upload("repeated")
             return upload
-        payload = await self._worker.run(pack, data)
-        if payload is not None:
-            arrival = Arrival(rule.key(stream), upload, payload, received_us)
-            new = await self._journaled(arrival)
+        parts = await self._worker.run(self._parts, rule, stream, data, received_us)
+        if parts:
+            new = await self._journaled(Arrival(upload, parts, received_us))
             # A crash here leaves an upload whose client was not told: it is known when it comes again.
             reached("uploads", "journaled", Unavailable)
             self._metrics.upload("stored" if new else "repeated")
@@ -167,6 +172,19 @@ class Uploads:
         digest = hashlib.sha256(f"{rule.id}\x00{stream.name}\x00".encode())
         digest.update(data)
         return data, digest.hexdigest()
+
+    def _parts(self, rule: Rule, stream: RuleStream, data: bytes, received_us: int) -> tuple[Part, ...]:
+        records = records_of(data)
+        kept, filtered = records, list[msgspec.Raw]()
+        if stream.filters and records:
+            mask = self._sieve.kept(stream, lines_of(records), received_us)
+            kept, filtered = list(compress(records, mask)), list(compress(records, ~mask))
+        parts = []
+        if filtered:
+            parts.append(Part(rule.filtered_key(stream), pack(filtered), filtered=True))
+        if kept:
+            parts.append(Part(rule.key(stream), pack(kept)))
+        return tuple(parts)
 
     async def _journaled(self, change: _Change) -> bool:
         """Whether the change was new; it is durable either way."""
@@ -229,15 +247,15 @@ class Uploads:
         headers = book.plan((arrival for _, arrival in arrivals), now_us)
         changes = [waiter for waiter in group if isinstance(waiter.change, RuleEntry)]
         messages = [
-            Message(Kind.BATCH, msgspec.json.encode(BatchEntry(header, now_us)), arrival.payload.data)
-            for header, (_, arrival) in zip(headers, arrivals, strict=True)
-            if header is not None
+            Message(Kind.BATCH, msgspec.json.encode(BatchEntry(header, now_us)), part.payload.data)
+            for batches, (_, arrival) in zip(headers, arrivals, strict=True)
+            for header, part in zip(batches, arrival.parts, strict=False)  # none, if it was seen before
         ]
         messages += [Message(Kind.RULE, msgspec.json.encode(waiter.change)) for waiter in changes]
         if await self._append(messages, group):
-            book.journaled(headers, now_us)
-            for header, (waiter, arrival) in zip(headers, arrivals, strict=True):
-                self._answer(waiter, header, arrival.payload)
+            book.journaled(chain.from_iterable(headers), now_us)
+            for batches, (waiter, arrival) in zip(headers, arrivals, strict=True):
+                self._answer(waiter, batches, arrival)
             for waiter in changes:
                 self._change(book, waiter)
         if self._claims_due_s <= self._monotonic_s():
@@ -246,7 +264,7 @@ class Uploads:
     def _admitted(self, book: UploadBook, group: Iterable[_Waiter]) -> Iterable[tuple[_Waiter, Arrival]]:
         for waiter in group:
             if isinstance(waiter.change, Arrival):
-                if book.counts(waiter.change.stream):
+                if book.counts(waiter.change):
                     yield waiter, waiter.change
                 else:
                     _settle(waiter, Refused("the rule was deleted meanwhile: use another"))
@@ -265,11 +283,11 @@ class Uploads:
             _settle(waiter, failure)
         return False
 
-    def _answer(self, waiter: _Waiter, header: BatchHeader | None, payload: Payload) -> None:
-        if header is not None:
-            self._metrics.unique(header, len(payload.data))
-            self._metrics.received(header, len(payload.data))
-        _settle(waiter, header is not None)
+    def _answer(self, waiter: _Waiter, batches: Sequence[BatchHeader], arrival: Arrival) -> None:
+        for header, part in zip(batches, arrival.parts, strict=False):
+            self._metrics.unique(header, len(part.payload.data))
+            self._metrics.received(header, len(part.payload.data))
+        _settle(waiter, bool(batches))
 
     def _change(self, book: UploadBook, waiter: _Waiter) -> None:
         entry = waiter.change
