@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crash_rig import site
 from platform_rig import cli, until, up
 
 TABLE = "App_CL"
@@ -69,6 +70,23 @@ def test_a_file_that_is_deleted_or_altered_comes_back_and_nothing_is_served_as_c
         assert _audited(data)["totals"]["stored"] == RECORDS
         damaged = [each for each in _told(data) if each["kind"] == "file_damaged"]
         assert len(damaged) == 2 and {each["state"] for each in damaged} == {"closed"}
+
+
+@pytest.mark.system
+def test_a_lake_that_is_killed_while_it_finds_and_mends_does_it_again(tmp_path: Path) -> None:
+    with site(tmp_path, sources=1) as of:
+        of.start_platform()
+        of.until(lambda: of.ask("GET", "/v1/tokens") is not None)
+        of.start_agent()
+        of.write(200)
+        of.settle()
+        for points in (["lake:condemn"], ["lake:condemned"], ["lake:step", "lake:stepped"]):
+            of.platform_points.arm(points, "kill")
+            for path in (of.data / "lake" / "tables").rglob("*.parquet"):
+                path.unlink()
+            of.until(lambda: not of.platform_points.waiting())
+            of.settle()
+        of.complete()
 
 
 def _is_honest(data: Path, everything: list[int]) -> bool:

@@ -132,6 +132,8 @@ class CatalogWriter(Catalog):
             text = f"file {self._relative(file)} with {file.records} records: {fault}; it is made again"
             notice = Notice("file_damaged", text, 0, 0, file.tenant, file.table, self._relative(file))
             self._add_notices(connection, [notice], now_us)
+            reached("lake", "condemn", Unavailable)
+        reached("lake", "condemned", Unavailable)
 
     def add_notice(self, notice: Notice, now_us: int) -> None:
         with self.writing() as connection:
