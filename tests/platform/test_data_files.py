@@ -16,7 +16,9 @@ RECORDS = 500
 
 
 def _asked(data: Path, text: str) -> dict[str, Any]:
-    code, out, words = cli("query", "--tenant", "contoso", "--format", "json", text, data=data)
+    code, out, words = cli(
+        "query", "--language", "sql", "--tenant", "contoso", "--format", "json", text, data=data
+    )
     assert code == 0, words
     answer: dict[str, Any] = json.loads(out)
     return answer
@@ -92,7 +94,9 @@ def test_a_lake_that_is_killed_while_it_finds_and_mends_does_it_again(tmp_path: 
 def _is_honest(data: Path, everything: list[int]) -> bool:
     """Whether an answer could be had; if so, it is whole or says that it is not."""
     text = f"SELECT CAST(Data->>'$.id' AS INT) FROM {TABLE} ORDER BY 1"
-    code, out, _ = cli("query", "--tenant", "contoso", "--format", "json", text, data=data)
+    code, out, _ = cli(
+        "query", "--language", "sql", "--tenant", "contoso", "--format", "json", text, data=data
+    )
     if code:
         return False
     answer = json.loads(out)
