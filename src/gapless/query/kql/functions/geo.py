@@ -1,0 +1,157 @@
+"""Points, lines and polygons on Earth, which is a sphere of 6,371,010 m, as Kusto has it.
+
+Longitudes and latitudes are in degrees, lengths in metres, angles in radians; edges are great circles; what
+is no place on Earth gives null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gapless.query.kql.calls import Call
+from gapless.query.kql.functions.signature import Family
+from gapless.query.kql.json_sql import let
+from gapless.query.kql.scalars import BOOL, REAL, Scalar
+from gapless.query.kql.sql import apply
+
+FAMILY = Family("Places on Earth")
+
+_RADIUS_M = 6_371_010.0
+
+
+def _valid(longitude: str, latitude: str) -> str:
+    return f"({longitude} BETWEEN -180 AND 180 AND {latitude} BETWEEN -90 AND 90)"
+
+
+def _arc(longitude: str, latitude: str, other_longitude: str, other_latitude: str) -> str:
+    """SQL: the angle between two points, seen from the middle of Earth (by haversines)."""
+    half_latitude = f"sin((radians({other_latitude}) - radians({latitude})) / 2)"
+    half_longitude = f"sin((radians({other_longitude}) - radians({longitude})) / 2)"
+    cosines = f"cos(radians({latitude})) * cos(radians({other_latitude}))"
+    return f"2 * asin(least(1, sqrt(pow({half_latitude}, 2) + {cosines} * pow({half_longitude}, 2))))"
+
+
+def _azimuth(longitude: str, latitude: str, other_longitude: str, other_latitude: str) -> str:
+    """SQL: the direction from one point to another, clockwise from north."""
+    turn = f"(radians({other_longitude}) - radians({longitude}))"
+    one, other = f"radians({latitude})", f"radians({other_latitude})"
+    east = f"sin({turn}) * cos({other})"
+    north = f"cos({one}) * sin({other}) - sin({one}) * cos({other}) * cos({turn})"
+    return f"atan2({east}, {north})"
+
+
+@FAMILY.function(
+    "geo_distance_2points(longitude1: real, latitude1: real, longitude2: real, latitude2: real): real",
+    "The shortest distance between two points.",
+)
+def _distance(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    sql = f"{_RADIUS_M} * {_arc('$1', '$2', '$3', '$4')}"
+    return apply(f"CASE WHEN {_valid('$1', '$2')} AND {_valid('$3', '$4')} THEN {sql} END", arguments, REAL)
+
+
+@FAMILY.function(
+    "geo_azimuth(longitude1: real, latitude1: real, longitude2: real, latitude2: real): real",
+    "The direction from one point to another, clockwise from north; null between a point and itself.",
+)
+def _geo_azimuth(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    apart = "($1 <> $3 OR $2 <> $4)"
+    sql = _azimuth("$1", "$2", "$3", "$4")
+    valid = f"{_valid('$1', '$2')} AND {_valid('$3', '$4')}"
+    return apply(f"CASE WHEN {valid} AND {apart} THEN {sql} END", arguments, REAL)
+
+
+@FAMILY.function(
+    "geo_angle(longitude1: real, latitude1: real, longitude2: real, latitude2: real, longitude3: real, "
+    "latitude3: real): real",
+    "The angle at the second point between the first and the third.",
+)
+def _geo_angle(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    turn = f"abs({_azimuth('$3', '$4', '$1', '$2')} - {_azimuth('$3', '$4', '$5', '$6')})"
+    valid = " AND ".join(_valid(f"${place}", f"${place + 1}") for place in (1, 3, 5))
+    apart = "($1 <> $3 OR $2 <> $4) AND ($5 <> $3 OR $6 <> $4)"
+    sql = f"least({turn}, 2 * pi() - {turn})"
+    return apply(f"CASE WHEN {valid} AND {apart} THEN {sql} END", arguments, REAL)
+
+
+@FAMILY.function(
+    "geo_point_in_circle(longitude: real, latitude: real, center_longitude: real, center_latitude: real, "
+    "radius: real): bool",
+    "Whether a point is at most so far from a center.",
+)
+def _point_in_circle(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    valid = f"{_valid('$1', '$2')} AND {_valid('$3', '$4')} AND $5 >= 0"
+    sql = f"{_RADIUS_M} * {_arc('$1', '$2', '$3', '$4')} <= $5"
+    return apply(f"CASE WHEN {valid} THEN {sql} END", arguments, BOOL)
+
+
+# Lines and polygons -----------------------------------------------------------------------------------------
+
+
+def _points(place: str) -> str:
+    """SQL: an array of positions as a list of (longitude, latitude), in a list each."""
+    return f"from_json({place}, '[[\"DOUBLE\"]]')"
+
+
+def _parts(place: str, single: str, several: str) -> str:
+    """SQL: the lines (or rings) of a geometry of one of two types, as lists of points."""
+    kind = f"json_extract_string({place}, '$.type')"
+    coordinates = f"json_extract({place}, '$.coordinates')"
+    return (
+        f"CASE WHEN {kind} = '{single}' THEN [{_points(coordinates)}] WHEN {kind} = '{several}' THEN "
+        f"list_transform(from_json({coordinates}, '[\"JSON\"]'), lambda part: {_points('part')}) END"
+    )
+
+
+def _all_valid(points: str) -> str:
+    """SQL: whether points are two at least, all of them on Earth, and no two neighbours the same."""
+    wrong = f"p[1] IS NULL OR p[2] IS NULL OR NOT {_valid('p[1]', 'p[2]')}"
+    same = f"i > 1 AND p[1] = {points}[i - 1][1] AND p[2] = {points}[i - 1][2]"
+    return f"len({points}) > 1 AND len(list_filter({points}, lambda p, i: {wrong} OR {same})) = 0"
+
+
+@FAMILY.function("geo_line_length(line: dynamic): real", "The length of a line, or of several, in GeoJSON.")
+def _line_length(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    step = _arc("line[i - 1][1]", "line[i - 1][2]", "p[1]", "p[2]")
+    length = f"list_sum(list_transform(line, lambda p, i: CASE WHEN i > 1 THEN {step} ELSE 0 END))"
+    total = f"{_RADIUS_M} * list_sum(list_transform(lines, lambda line: {length}))"
+    valid = f"len(list_filter(lines, lambda line: NOT coalesce({_all_valid('line')}, FALSE))) = 0"
+    sql = let("lines", _parts("$1", "LineString", "MultiLineString"), f"CASE WHEN {valid} THEN {total} END")
+    return apply(sql, arguments, REAL)
+
+
+def _ring_crossings() -> str:
+    """SQL: how often the meridian north of the point ($1, $2) crosses the ring."""
+    # Longitudes from that of the point on, from -180 to 180.
+    here, before = (f"({each}[1] - $1 + 540) % 360 - 180" for each in ("p", "ring[i - 1]"))
+    crosses = "(e.here > 0) <> (e.before > 0) AND abs(e.here - e.before) < 180"
+    # The latitude at which a great circle crosses a meridian.
+    above = (
+        "tan(radians(ring[i - 1][2])) * sin(radians(e.here)) - tan(radians(p[2])) * sin(radians(e.before))"
+    )
+    latitude = f"degrees(atan(({above}) / sin(radians(e.here - e.before))))"
+    sides = f"{{'here': {here}, 'before': {before}}}"
+    test = let("e", sides, f"CASE WHEN {crosses} THEN {latitude} > $2 ELSE FALSE END")
+    return f"len(list_filter(ring, lambda p, i: i > 1 AND {test}))"
+
+
+@FAMILY.function(
+    "geo_point_in_polygon(longitude: real, latitude: real, polygon: dynamic): bool",
+    "Whether a point is in a polygon in GeoJSON that holds no pole.",
+)
+def _point_in_polygon(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    kind = "json_extract_string($3, '$.type')"
+    coordinates = "json_extract($3, '$.coordinates')"
+    # The rings of all polygons: within a hole two rings are crossed, so their number is even.
+    rings = f"list_transform(from_json({coordinates}, '[\"JSON\"]'), lambda part: {_points('part')})"
+    inner = f"list_transform(from_json(part, '[\"JSON\"]'), lambda each: {_points('each')})"
+    several = f"flatten(list_transform(from_json({coordinates}, '[\"JSON\"]'), lambda part: {inner}))"
+    found = f"CASE WHEN {kind} = 'Polygon' THEN {rings} WHEN {kind} = 'MultiPolygon' THEN {several} END"
+    turn = "CASE WHEN i > 1 THEN (p[1] - ring[i - 1][1] + 540) % 360 - 180 ELSE 0 END"
+    turns = f"list_sum(list_transform(ring, lambda p, i: {turn}))"
+    closed = f"len(ring) > 3 AND ring[1] = ring[-1] AND abs({turns}) < 1"
+    valid = (
+        f"len(list_filter(rings, lambda ring: NOT coalesce({_all_valid('ring')} AND {closed}, FALSE))) = 0"
+    )
+    inside = f"list_sum(list_transform(rings, lambda ring: {_ring_crossings()})) % 2 = 1"
+    sql = let("rings", found, f"CASE WHEN {valid} THEN {inside} END")
+    return apply(f"CASE WHEN {_valid('$1', '$2')} THEN {sql} END", arguments, BOOL)
