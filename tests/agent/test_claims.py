@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from gapless.agent.acks import AckReader, Acks
-from gapless.agent.claims import Claimant, stream_claims
+from gapless.agent.claims import Claimant, read_chain, stream_claims
 from gapless.agent.follow import SpoolView
 from gapless.agent.spool import Spool, Times
 from gapless.agent.spool_settings import SpoolSettings
@@ -17,7 +17,7 @@ from gapless.model.claim import ClaimSet, statement_digest
 from gapless.model.errors import Unavailable
 from gapless.model.signing import Signer, verify
 from gapless.model.stream import StreamKey
-from gapless.testing.disk import SimDisk
+from gapless.testing.disk import Fate, SimDisk
 from gapless.testing.faults import Fault, faults
 
 STREAM = StreamKey("contoso", "SigninLogs", "host-7", "files")
@@ -77,3 +77,84 @@ def test_an_epoch_whose_end_is_not_proven_is_claimed_as_at_least(damaged: bool) 
     left, *_, current = stream_claims(view, Acks())
     assert (left.next, left.closed, left.at_least) == ((0, False, True) if damaged else (3, True, False))
     assert not current.at_least and not current.closed
+
+
+def test_a_chain_that_rotted_in_any_bit_is_none() -> None:
+    """Whoever went on from another number or digest would contradict himself: another key is made instead."""
+    disk = SimDisk(Random(1))
+    disk.make_dirs("agent")
+    claimant = Claimant(disk, "agent/claims.json", "host-7", SIGNER)
+    claimant.state(1, SpoolView(disk, "spool"), AckReader(disk, "acks"))
+    claimant.accepted(["l1"])
+    good = disk.content("agent/claims.json")
+    chain = read_chain(disk, "agent/claims.json")
+    assert chain is not None and (chain.n, chain.answered) == (1, ("l1",))
+    for bit in range(8 * len(good)):
+        disk.flip("agent/claims.json", bit)
+        assert read_chain(disk, "agent/claims.json") is None
+        disk.damage("agent/claims.json", good)
+
+
+def test_a_spool_that_rotted_is_claimed_as_at_least_until_another_epoch_begins() -> None:
+    """Whoever reads it before the collector mended it would else say less than was said before."""
+    disk, mints = SimDisk(Random(1)), count(1)
+
+    def started() -> Spool:
+        spool = Spool(
+            disk,
+            "spool",
+            SpoolSettings(),
+            now_us=lambda: 7,
+            mint=lambda: f"{next(mints):032x}",
+            place=lambda _: "here",
+        )
+        spool.start([STREAM], Acks())
+        return spool
+
+    def claimed() -> list[tuple[int, bool]]:
+        view = SpoolView(disk, "spool")
+        view.follow_all()
+        return [(claim.next, claim.at_least) for claim in stream_claims(view, Acks())]
+
+    spool = started()
+    spool.add_batch(STREAM, b"x", raw_bytes=3, count=3, parts=(), marks=(), cursors=(), times=Times(1, 1))
+    spool.commit()
+    assert claimed() == [(3, False)]
+    disk.flip(f"spool/{0:020d}.log", 8 * spool.view.batches[0].position)
+    spool.close()
+    assert claimed() == [(0, True)]
+    started()
+    assert claimed() == [(0, True), (0, False)]
+
+
+def test_a_spool_that_its_writer_did_not_open_since_the_power_failed_is_no_step_back() -> None:
+    """What the file tells readers of may be old then; the spool itself is whole."""
+    disk, mints = SimDisk(Random(1), fates=[Fate.DROPPED]), count(1)
+
+    def started() -> Spool:
+        spool = Spool(
+            disk,
+            "spool",
+            SpoolSettings(),
+            now_us=lambda: 7,
+            mint=lambda: f"{next(mints):032x}",
+            place=lambda _: "here",
+        )
+        spool.start([STREAM], Acks())
+        return spool
+
+    def claimed() -> tuple[int, bool]:
+        claimant = Claimant(disk, "spool/claims", "host-7", SIGNER)
+        signed = claimant.state(1, SpoolView(disk, "spool"), AckReader(disk, "acks"))
+        [claim] = verify(signed, SIGNER.public_key, ClaimSet).streams
+        return claim.next, claim.at_least
+
+    for _ in range(2):  # its opening makes durable what it tells; a commit does not
+        spool = started()
+        spool.add_batch(STREAM, b"x", raw_bytes=3, count=3, parts=(), marks=(), cursors=(), times=Times(1, 1))
+        spool.commit()
+    assert claimed() == (6, False)
+    disk.crash()
+    assert [claimed() for _ in range(3)] == [(3, True)] * 3
+    started()
+    assert claimed() == (6, False)

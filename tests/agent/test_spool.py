@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from gapless.agent.acks import Acks, AckWriter, Outcome
+from gapless.agent.acks import AckReader, Acks, AckWriter, Outcome
 from gapless.agent.follow import Spooled, SpoolView
 from gapless.agent.sources import FileCursor
 from gapless.agent.spool import Spool, Times
@@ -479,3 +479,19 @@ def test_whatever_fails_while_it_is_carried_a_refused_batch_stays(error: int | N
             assert effect > 3
             return
     pytest.fail("more effects than the script can have")
+
+
+def test_outcomes_that_rotted_are_written_anew_for_those_who_had_not_read_them() -> None:
+    disk = SimDisk(Random(1))
+    spool = filled(disk)
+    batch = view(disk).batches[0]
+    writer = AckWriter(disk, "acks", spool_first=lambda: 0)
+    writer.write([Outcome.of(batch, "receipt", 5)])
+    assert not writer.mend()
+    disk.flip(f"acks/{0:020d}.log", 8 * len(disk.content(f"acks/{0:020d}.log")) - 100)
+    assert not AckReader(disk, "acks").follow().settles(batch)
+    assert writer.mend()
+    assert AckReader(disk, "acks").follow().settles(batch)
+    assert not writer.mend()
+    writer.close()
+    spool.close()

@@ -137,3 +137,13 @@ def test_a_replaced_key_that_uses_a_number_twice_was_rolled_back() -> None:
     kinds = {finding.kind for finding in restored.claim(ledger, 30 * SECOND, says(40))}
     assert "rollback" in kinds
     assert ledger.streams[STREAM.id].epochs[FIRST.epoch].disputed
+
+
+def test_an_agent_that_doubts_its_count_is_heard_and_is_no_step_back() -> None:
+    ledger, agent = Ledger(), Agent()
+    agent.claim(ledger, 10 * SECOND, says(100, held=((0, 100),)))
+    assert agent.claim(ledger, 12 * SECOND, says(0, at_least=True)) == []
+    stream = ledger.streams[STREAM.id]
+    assert stream.last_claim_us == 12 * SECOND
+    ledger.review(12 * SECOND)
+    assert [(gap.first, gap.next) for gap in stream.epochs[FIRST.epoch].gaps(20 * SECOND, 0)] == [(0, 100)]

@@ -20,7 +20,7 @@ from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, LossEntry
 from gapless.model.finding import Finding
 from gapless.model.signing import Signer
 from gapless.model.stream import EpochOpen, StreamKey
-from gapless.platform.auditor_store import FILE
+from gapless.platform.auditor_store import FILE, LedgerStore
 from gapless.platform.books import Bookkeeper
 
 SECOND = 1_000_000
@@ -89,7 +89,11 @@ class Platform:
 
     def bookkeeper(self, *, entries_bytes_max: int = 4 << 20) -> Bookkeeper:
         return Bookkeeper(
-            self.directory, self.reader, self.lake, postings_max=3, entries_bytes_max=entries_bytes_max
+            LedgerStore(self.directory),
+            self.reader,
+            self.lake,
+            postings_max=3,
+            entries_bytes_max=entries_bytes_max,
         )
 
     def append(self, kind: Kind, entry: object, body: bytes = b"") -> int:

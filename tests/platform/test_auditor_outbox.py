@@ -21,7 +21,7 @@ from gapless.model.errors import Unavailable
 from gapless.model.finding import Finding
 from gapless.platform.auditor_poster import Poster
 from gapless.platform.auditor_reader import BooksReader, KnownFinding
-from gapless.platform.auditor_store import FILE, Step
+from gapless.platform.auditor_store import FILE, LedgerStore, Step
 from gapless.platform.books import Bookkeeper
 from waiting import until
 
@@ -184,7 +184,7 @@ class Gateway:
         self.url = "http://127.0.0.1:1"  # nobody's
         self.process: subprocess.Popen[bytes] | None = None
         self.reader = LogReader(OsDisk(), str(root / "journal"))
-        self.keeper = Bookkeeper(str(root / "ledger"), self.reader, FakeLake([]))
+        self.keeper = Bookkeeper(LedgerStore(str(root / "ledger")), self.reader, FakeLake([]))
 
     def start(self) -> None:
         port = self.root / "port"

@@ -20,7 +20,7 @@ import msgspec
 
 from gapless.agent.follow import Spooled
 from gapless.log.disk import Disk
-from gapless.log.frame import Frame
+from gapless.log.frame import DAMAGED, Frame
 from gapless.log.segments import LogReader, LogWriter, Message
 from gapless.model.claim import Loss
 from gapless.model.errors import UNDECODABLE
@@ -190,6 +190,7 @@ class AckWriter:
         self._log = LogWriter(disk, directory, segment_bytes_max=segment_bytes_max, snapshot=self._snapshot)
         reader.follow()
         reader.close()
+        self._reader = LogReader(disk, directory)
 
     def write(self, outcomes: Iterable[Outcome]) -> None:
         """Durable on return. Raises Unavailable; then none of them counts."""
@@ -202,8 +203,24 @@ class AckWriter:
             self.acks.take(outcome)
         self._log.drop_before(self._log.segments()[-1][0])
 
+    def mend(self) -> bool:
+        """Read the log as others do, and write all of it anew if they cannot: what rotted is known to nobody
+        else. True if that was so; durable on return. Raises Unavailable."""
+        position = self._log.first
+        damaged = False
+        while frames := self._reader.read(position, bytes_max=1 << 20):
+            damaged = damaged or any(frame.kind == DAMAGED for frame in frames)
+            position = frames[-1].next_position
+        if damaged:
+            self._log.end_segment()
+            self._log.append(())
+            self._log.sync()
+            self._log.drop_before(self._log.segments()[-1][0])
+        return damaged
+
     def close(self) -> None:
         self._log.close()
+        self._reader.close()
 
     def _snapshot(self) -> Message:
         self.acks.forget_before(self._spool_first())

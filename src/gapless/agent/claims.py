@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Collection, Mapping
 
@@ -19,12 +20,23 @@ from gapless.model.stream import StreamKey
 
 class Chain(msgspec.Struct, frozen=True):
     """The number of the next statement, the digest of the last, the losses that the platform has, and up to
-    when it was told of restarts."""
+    when it was told of restarts. ``position``: how far the spool was read for the last statement; ``said``:
+    which ``next`` that named for each epoch."""
 
     n: int = 0
     prev: str = ""
     answered: tuple[str, ...] = ()
     restarts_until_us: int = 0
+    position: int = 0
+    said: dict[str, int] = {}
+
+
+class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The chain's file. ``digest``: SHA-256 of the chain's JSON, in hex. A chain that rotted would contradict
+    what was said before, as if the spool had been set back."""
+
+    chain: msgspec.Raw
+    digest: str
 
 
 class Witnessed(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +81,7 @@ def stream_claims(
                     unread_bytes=unread if opened == state.opened else 0,
                     reader_us=seen if opened == state.opened else 0,
                     closed=closed,
-                    at_least=opened != state.opened and not closed,
+                    at_least=not closed and (opened != state.opened or view.state.doubts(state.stream)),
                 )
             )
     return tuple(claims)
@@ -112,7 +124,8 @@ def read_chain(disk: Disk, path: str) -> Chain | None:
     except OSError as error:
         raise Unavailable(f"{path} cannot be read ({error.strerror}): retry") from error
     try:
-        return None if data is None else msgspec.json.decode(data, type=Chain)
+        kept = msgspec.json.decode(data or b"", type=_Kept)
+        return msgspec.json.decode(kept.chain, type=Chain) if _digest(kept.chain) == kept.digest else None
     except UNDECODABLE:
         return None
 
@@ -145,13 +158,15 @@ class Claimant:
         losses = [*view.state.losses.values(), *found.losses()]
         # Each loss is asked for again until the spool, and the log of outcomes, have forgotten it.
         answered = tuple(sorted({loss.id for loss in losses}.intersection(self._chain.answered)))
+        durable, position = view.durable(), self._chain.position
+        streams = self._no_less(stream_claims(view, found, witnessed.unread_bytes), durable)
         claims = ClaimSet(
             agent=self._agent,
             n=self._chain.n,
             prev=self._chain.prev,
             at_us=now_us,
             interval_s=self.interval_s,
-            streams=stream_claims(view, found, witnessed.unread_bytes),
+            streams=streams,
             losses=tuple(loss for loss in losses if loss.id not in answered),
             restarts=tuple(r for r in witnessed.restarts if r.at_us > self._chain.restarts_until_us),
             spool_used_bytes=view.durable() - view.first(),
@@ -159,9 +174,15 @@ class Claimant:
             fills_in_s=witnessed.fills_in_s,
         )
         signed = self._signer.sign(claims)
+        nexts = {claim.opened.epoch: claim.next for claim in streams if not claim.at_least}
         self._keep(
             msgspec.structs.replace(
-                self._chain, n=claims.n + 1, prev=statement_digest(signed.statement), answered=answered
+                self._chain,
+                n=claims.n + 1,
+                prev=statement_digest(signed.statement),
+                answered=answered,
+                position=max(position, durable),
+                said=nexts if durable >= position else self._chain.said | nexts,
             )
         )
         self._said_restarts_us = max((r.at_us for r in claims.restarts), default=0)
@@ -177,12 +198,29 @@ class Claimant:
         if chain != self._chain:
             self._keep(chain)
 
+    def _no_less(self, claims: tuple[StreamClaim, ...], durable: int) -> tuple[StreamClaim, ...]:
+        """After a power loss the spool tells readers of less than is durable, until its writer has opened it:
+        what was said before holds on, and less than that is no step back."""
+        if durable >= self._chain.position:
+            return claims
+        return tuple(
+            msgspec.structs.replace(claim, at_least=True)
+            if not claim.closed and claim.next < self._chain.said.get(claim.opened.epoch, 0)
+            else claim
+            for claim in claims
+        )
+
     def _keep(self, chain: Chain) -> None:
+        encoded = msgspec.Raw(msgspec.json.encode(chain))
         try:
-            write_atomically(self._disk, self._path, msgspec.json.encode(chain))
+            write_atomically(self._disk, self._path, msgspec.json.encode(_Kept(encoded, _digest(encoded))))
         except OSError as error:
             raise Unavailable(f"{self._path} was not written ({error.strerror}): retry") from error
         self._chain = chain
+
+
+def _digest(chain: msgspec.Raw) -> str:
+    return hashlib.sha256(chain).hexdigest()
 
 
 def _ranges(sets: dict[str, RangeSet], epoch: str) -> tuple[Range, ...]:

@@ -85,6 +85,7 @@ class SpoolState:
         self.losses: dict[str, Loss] = {}
         self.broken = False
         self._blind = True  # nothing is known of what came before
+        self._sure: set[StreamKey] = set()  # began an epoch since something was damaged
 
     def apply(self, meta: Meta, position: int = 0) -> list[Hole]:
         match meta:
@@ -104,6 +105,7 @@ class SpoolState:
                     entry.move(cursors)
             case EpochStart(stream, opened, fenced):
                 self._open(stream, opened, fenced)
+                self._sure.add(stream)
             case EpochClose(stream):
                 if (entry := self._streams.get(stream)) is not None:
                     entry.closed = True
@@ -112,6 +114,12 @@ class SpoolState:
     def damaged(self) -> None:
         """A frame could not be read, and whatever it said is unknown."""
         self.broken = True
+        self._sure.clear()
+
+    def doubts(self, stream: StreamKey) -> bool:
+        """Whether the stream's counter may have stood further on than it seems: something was damaged since
+        its epoch began."""
+        return self.broken and stream not in self._sure
 
     def dropped(self) -> None:
         """Segments went before they were seen; the next snapshot says where everything stands."""

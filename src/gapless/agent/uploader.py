@@ -32,6 +32,8 @@ from gapless.model.errors import Unavailable
 _END = 1 << 62
 #: What the system may take to look up a name; all else an attempt does has its own deadline.
 _LOOKUP_S_MAX = 30.0
+#: How often the log of outcomes is read, to see that others can.
+_MEND_EVERY_S = 60.0
 
 
 class Attempt(NamedTuple):
@@ -72,6 +74,7 @@ class Uploader:
         self._outcomes: list[tuple[Spooled, Outcome]] = []
         self._new_key = ""
         self._write_again_s = 0.0
+        self._mend_s = 0.0
         self.troubles = Troubles()
         self.steps = 0
 
@@ -160,7 +163,16 @@ class Uploader:
             self._dispatch.put_back(batch)
 
     def write(self, now_s: float, now_us: int) -> None:
-        """Make durable what was found out; what the disk refuses is kept, and written later."""
+        """Make durable what was found out; what the disk refuses is kept, and written later. Now and then
+        see that it can still be read."""
+        if now_s >= self._mend_s and now_s >= self._write_again_s:
+            self._mend_s = now_s + _MEND_EVERY_S
+            try:
+                self._acks.mend()
+            except Unavailable as error:
+                self.troubles.note("disk", str(error), now_us)
+                self._write_again_s = now_s + self._settings.retry_min_s
+                return
         if not (self._outcomes or self._new_key) or now_s < self._write_again_s:
             return
         try:

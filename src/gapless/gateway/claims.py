@@ -85,6 +85,7 @@ class ClaimsIntake:
         settings: GatewaySettings,
         metrics: GatewayMetrics,
         now_us: Callable[[], int],
+        worker: Worker | None = None,
     ) -> None:
         self._journal = journal
         self._fences = fences
@@ -95,7 +96,7 @@ class ClaimsIntake:
         self._chains: Chains[asyncio.Future[bool]] = Chains(
             _JournaledChains(index, journal.reader()), chains_max=settings.chains_max
         )
-        self._worker = Worker("claims")
+        self._worker = worker or Worker("claims")
 
     async def accept(self, token: Token, body: Buffer) -> ClaimsAnswer:
         """Journal a set of claims; durable on return, also if the caller is cancelled.

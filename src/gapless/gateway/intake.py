@@ -85,6 +85,7 @@ class Intake:
         settings: GatewaySettings,
         metrics: GatewayMetrics,
         now_us: Callable[[], int],
+        worker: Worker | None = None,
     ) -> None:
         self._journal = journal
         self._signer = signer
@@ -98,7 +99,7 @@ class Intake:
             under_way_max=settings.batches_in_flight_max,
             unindexed_max=settings.unindexed_batches_max,
         )
-        self._worker = Worker("intake")
+        self._worker = worker or Worker("intake")
 
     async def accept(self, token: Token, body: Buffer) -> list[Result]:
         """The answers for the frames of ``body``, in order; a receipt only for what is durable (I4).

@@ -9,17 +9,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 class Worker:
-    """One thread, used from one event loop. What is begun ends, whoever stops waiting for it."""
+    """One thread, used from one event loop. What is begun ends, whoever stops waiting for it. ``thread``, if
+    given, is whoever does the work instead, one piece after the other."""
 
-    def __init__(self, name: str, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+    def __init__(
+        self,
+        name: str,
+        *,
+        thread: Executor | None = None,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix=name)
         self._monotonic_s = monotonic_s
         self._tasks: set[asyncio.Task[Any]] = set()
         self._progress_at_s = 0.0

@@ -238,8 +238,7 @@ class Ledger:
         if claim.at_least:
             book.claim_at_least(claim.next)
             book.hold(held, refused)
-            return []
-        if not book.claim(claim.next, held, refused, at_us):
+        elif not book.claim(claim.next, held, refused, at_us):
             return [events.went_back(stream_id, claim, book.claimed_next, received_us)]
         if claim.closed and not book.disputed:
             book.close(claim.next)

@@ -58,8 +58,8 @@ class StreamClaim(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     """As of the claim's time: the next seq of this epoch is ``next``, durably; ``held`` is what the spool
     still holds without a receipt, of it ``refused`` what the gateway would not take; the reader stands
     ``unread_bytes`` before the end of its source, and was last seen reading at ``reader_us``.
-    ``closed`` ends the epoch at ``next``: nothing will follow, and silence is no alarm. ``at_least``: the
-    epoch ended, and this agent cannot say where: ``next`` is what it knows of, perhaps less than it once
+    ``closed`` ends the epoch at ``next``: nothing will follow, and silence is no alarm. ``at_least``: this
+    agent cannot say where the epoch ended, or stands: ``next`` is what it knows of, perhaps less than it once
     claimed."""
 
     stream: StreamKey

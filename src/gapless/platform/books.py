@@ -6,6 +6,7 @@ often). All is a fold of the journal and of the lake's postings: delete the file
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -23,7 +24,7 @@ from gapless.model.errors import UNDECODABLE, Refused, Unavailable
 from gapless.model.finding import Finding
 from gapless.platform.auditor_notices import finding_of, loss_of, loss_of_file
 from gapless.platform.auditor_reader import BooksReader
-from gapless.platform.auditor_store import LedgerStore, Step
+from gapless.platform.auditor_store import Step
 
 _NOTICES_MAX = 100  # in one step
 
@@ -37,15 +38,26 @@ class LakeView(Protocol):
     def notices_after(self, id_: int, limit: int) -> list[Any]: ...
 
 
+class BooksStore(Protocol):
+    """Where the books are kept: see ``LedgerStore``."""
+
+    def in_place(self) -> bool: ...
+    def doubt(self, error: Exception) -> None: ...
+    def load(self) -> tuple[Ledger, dict[str, int], list[Finding]]: ...
+    def unknown(self, findings: Sequence[Finding]) -> list[Finding]: ...
+    def commit(self, ledger: Ledger, step: Step) -> None: ...
+    def close(self) -> None: ...
+
+
 class Bookkeeper:
-    """Folds the journal and the lake's postings into the ledger in ``directory``, audits it, and keeps it.
+    """Folds the journal and the lake's postings into the ledger of ``store``, audits it, and keeps it.
 
     ``caught_up`` tells whether the last step had folded all that was durable when it began.
     """
 
     def __init__(
         self,
-        directory: str,
+        store: BooksStore,
         reader: EntryReader,
         lake: LakeView,
         *,
@@ -53,7 +65,7 @@ class Bookkeeper:
         entries_bytes_max: int = 4 << 20,
         postings_max: int = 10_000,
     ) -> None:
-        self._store = LedgerStore(directory)
+        self._store = store
         self._reader = reader
         self._lake = lake
         self._entries_bytes_max = entries_bytes_max

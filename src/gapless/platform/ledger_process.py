@@ -19,6 +19,7 @@ from gapless.log.reader import LogReader
 from gapless.model.errors import Corrupt, GaplessError, Misconfigured, Unavailable
 from gapless.platform import logs
 from gapless.platform.auditor_poster import Poster
+from gapless.platform.auditor_store import LedgerStore
 from gapless.platform.books import Bookkeeper
 from gapless.platform.children import say_ready, say_step
 from gapless.platform.layout import journal_directory, lake_directory, ledger_directory
@@ -39,7 +40,7 @@ def main(parent_pid: str, directory: str, url: str) -> int:
     try:
         catalog = Catalog(lake_directory(directory))
         reader = LogReader(OsDisk(), journal_directory(directory))
-        bookkeeper = Bookkeeper(ledger_directory(directory), reader, catalog)
+        bookkeeper = Bookkeeper(LedgerStore(ledger_directory(directory)), reader, catalog)
         poster = Poster(directory, url)
         say_ready()
         _run(bookkeeper, poster)

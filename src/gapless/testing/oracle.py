@@ -45,7 +45,7 @@ FILTERED_MARK, BAD_MARK = b"~", b"!"
 _NEEDS: dict[FindingKind, tuple[str, ...]] = {
     "fork": ("rolled back", "spool damaged"),
     "rollback": ("rolled back",),
-    "agent_key_changed": ("disk lost",),
+    "agent_key_changed": ("disk lost", "rolled back", "claims damaged"),
     "epoch_unclosed": ("rolled back", "disk lost", "spool damaged"),
     "discontinuity": ("rolled back", "spool damaged"),
     "refused_batches": ("rolled back",),
@@ -97,6 +97,7 @@ class Oracle:
         self.filtered: dict[Epoch, RangeSet] = defaultdict(RangeSet)
         self.at_rest: set[bytes] = set()
         self.files: dict[str, Content] = {}
+        self.loss_files: dict[str, str] = {}  # of which file a loss speaks
         self.known_bytes: dict[Content, int] = {}
         self.receipts = 0
         self.platform_disk: SimDisk | None = None

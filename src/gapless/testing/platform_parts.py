@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import msgspec
 
@@ -21,13 +20,14 @@ from gapless.gateway.problems import problem_response
 from gapless.gateway.routes import BatchResults, Keys, PublicKey
 from gapless.gateway.settings import GatewaySettings
 from gapless.gateway.tokens import Token
+from gapless.gateway.worker import Worker
 from gapless.journal import local
 from gapless.journal.local import LocalJournal
 from gapless.log.reader import LogReader
 from gapless.model.claim import Loss
 from gapless.model.errors import Corrupt, GaplessError, Unavailable
 from gapless.model.finding import Finding
-from gapless.platform import books
+from gapless.platform.books import Bookkeeper
 from gapless.testing.aio import InlineExecutor, InlineLoop
 from gapless.testing.network import HttpAnswer
 from gapless.testing.platform_stores import (
@@ -101,14 +101,13 @@ class GatewayProcess(Part):
             "settings": GatewaySettings(),
             "metrics": _NoMetrics(),
             "now_us": host.clock.now_us,
+            "worker": Worker("inline", thread=InlineExecutor(), monotonic_s=lambda: host.world.loop.now_s),
         }
         index: Any = host.index
         self._loop = InlineLoop()
         self._intake = Intake(self._journal, index, host.signer, self._fences, **options)
         self._claims = ClaimsIntake(self._journal, index, self._fences, **options)
         self._administration = Administration(self._journal, None, host.clock.now_us)  # type: ignore[arg-type]
-        for intake in (self._intake, self._claims):
-            intake._worker._thread = InlineExecutor()  # type: ignore[assignment]
         self.serves = True
         self._follow()
 
@@ -200,9 +199,7 @@ class LedgerProcess(Part):
 
     def begin(self) -> None:
         reader = LogReader(self.disk, JOURNAL)
-        store = self.host.store
-        with patch.object(books, "LedgerStore", lambda directory: store):
-            self._books = books.Bookkeeper("", reader, self.host.catalog, allowed=self.host.allowed)
+        self._books = Bookkeeper(self.host.store, reader, self.host.catalog, allowed=self.host.allowed)
         self._posting = False
         self._doubt = True
         self._step()

@@ -168,11 +168,12 @@ class ProcessFile:
 
 class DiskTroubles:
     """A machine's disk that refuses now and then: ``before_effect`` of a SimDisk. ``rates`` are chances for
-    each effect, by its name; ``struck`` counts."""
+    each effect, by its name; those named in ``once`` fail the next time, and not again; ``struck`` counts."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
         self.rates: dict[str, float] = {}
+        self.once: set[str] = set()
         self.full = False
         self.struck = 0
 
@@ -181,6 +182,9 @@ class DiskTroubles:
             self.struck += 1
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         rate = self.rates.get(effect)
+        if effect in self.once:
+            self.once.discard(effect)
+            rate = 1.0
         if rate and self._random.random() < rate:
             self.struck += 1
             raise OSError(errno.EIO, os.strerror(errno.EIO), path)

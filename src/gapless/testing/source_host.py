@@ -29,12 +29,18 @@ class Written(NamedTuple):
 @dataclass(eq=False)
 class Content:
     """What one file holds. ``destroyed_us`` is when the bytes were cut off, or nobody could open them any
-    more; a file that is written again after that has a new content."""
+    more; a file that is written again after that has a new content. ``original``: what it is a copy of."""
 
     path: str
     ino: int
     written: list[Written] = field(default_factory=list)
     destroyed_us: int | None = None
+    original: Content | None = None
+
+    @property
+    def first(self) -> Content:
+        """What was copied, or this itself."""
+        return self.original or self
 
 
 class _Inode:
@@ -56,6 +62,7 @@ class SourceDisk:
         self._changes = 0
         self._next_ino = 1000
         self._free: list[int] = []
+        self.copied = 0  # how often a file was copied and emptied
         self.contents: list[Content] = []
 
     # What writers do.
@@ -67,10 +74,30 @@ class SourceDisk:
             inode = self._names[path] = _Inode(self._new_ino(), path)
             self.contents.append(inode.content)
         for record in records:
-            start = len(inode.data)
-            inode.data += record + b"\n"
+            start = inode.content.written[-1].end if inode.content.written else 0
+            inode.data += (record + b"\n")[len(inode.data) - start :]
             inode.content.written.append(Written(record, start, len(inode.data)))
         self._changed(inode)
+
+    def begin_line(self, path: str, beginning: bytes) -> None:
+        """Add the beginning of a record to a file; ``append`` adds the rest of it."""
+        inode = self._names[path]
+        inode.data += beginning
+        self._changed(inode)
+
+    def copy_truncate(self, path: str, copy: str) -> None:
+        """Copy a file, and empty it in place."""
+        if copy in self._names:
+            self.delete(copy)
+        inode = self._names[path]
+        twin = self._names[copy] = _Inode(self._new_ino(), copy)
+        self.copied += 1
+        twin.data += inode.data
+        twin.content.written += inode.content.written
+        twin.content.original = inode.content.first
+        self.contents.append(twin.content)
+        self._changed(twin)
+        self.truncate(path)
 
     def rename(self, old: str, new: str) -> None:
         if new in self._names:
@@ -95,10 +122,11 @@ class SourceDisk:
         self._reclaim(inode)
 
     def copy_from(self, other: SourceDisk) -> None:
-        """Hold what another disk holds, under the same names and numbers."""
+        """Hold what another disk holds, under the same names and numbers, but for a line half written."""
         for path, inode in other._names.items():
             twin = self._names[path] = _Inode(inode.ino, path)
-            twin.data += inode.data
+            whole_bytes = inode.content.written[-1].end if inode.content.written else 0
+            twin.data += inode.data[:whole_bytes]
             twin.changed_ns = inode.changed_ns
             twin.content.written += inode.content.written
             self.contents.append(twin.content)

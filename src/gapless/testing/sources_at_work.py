@@ -10,16 +10,22 @@ from gapless.testing.agent_host import AgentHost
 from gapless.testing.oracle import BAD_MARK, FILTERED_MARK
 from gapless.testing.world import World
 
+#: The end of a line comes soon: sooner than a reader takes the beginning for all of it.
+_HALF_US_MAX = 3_000_000
+
 
 @dataclass(frozen=True)
 class Habits:
-    """How a source behaves. ``pause_s`` between bursts of up to ``burst_max`` records, of up to
+    """How a source behaves: it rotates by copying if it ``copies``, and the last line of a burst may come in
+    ``halves``. ``pause_s`` between bursts of up to ``burst_max`` records, of up to
     ``record_bytes_max``; the rates are chances at each burst."""
 
     pause_s: float
     burst_max: int
     record_bytes_max: int
     rotate: float = 0.0
+    copies: bool = False
+    halves: float = 0.0
     generations: int = 3
     truncate: float = 0.0
     delete: float = 0.0
@@ -34,6 +40,8 @@ class Habits:
             burst_max=random.choice((1, 5, 40)),
             record_bytes_max=random.choice((20, 120, 400)),
             rotate=random.choice((0.0, 0.02, 0.1)),
+            copies=destructive and random.random() < 0.3,
+            halves=random.choice((0.0, 0.3)),
             generations=random.choice((1, 3)),
             truncate=random.choice((0.0, 0.03)) if destructive else 0.0,
             delete=random.choice((0.0, 0.03)) if destructive else 0.0,
@@ -43,7 +51,7 @@ class Habits:
 
 
 class Writer:
-    """Writes one file of one stream until it is told to stop."""
+    """Writes one file of one stream until it is ``stopped``. ``whole_lines``: it never leaves half of one."""
 
     def __init__(self, world: World, host: AgentHost, stream: StreamKey, path: str, habits: Habits) -> None:
         self._world = world
@@ -55,6 +63,7 @@ class Writer:
         self._random = world.draw(f"writer {host.machine} {path}")
         self._count = 0
         self.stopped = False
+        self.whole_lines = False
         self._next()
 
     def _next(self) -> None:
@@ -65,7 +74,18 @@ class Writer:
         if self.stopped:
             return
         habits, random, disk = self._habits, self._random, self._host.sources
-        self.write()
+        records = self._records()
+        if random.random() < habits.halves and disk.size(self._path) and not self.whole_lines:
+            disk.append(self._path, records[:-1])
+            disk.begin_line(self._path, records[-1][: random.randint(1, len(records[-1]))])
+            pause_us = random.randint(1_000, _HALF_US_MAX)
+            self._world.loop.after(pause_us, lambda: self._end_burst(records[-1:]))
+        else:
+            self._end_burst(records)
+
+    def _end_burst(self, records: list[bytes]) -> None:
+        habits, random, disk = self._habits, self._random, self._host.sources
+        disk.append(self._path, records)
         if random.random() < habits.rotate:
             self._rotate()
         elif random.random() < habits.truncate:
@@ -77,10 +97,13 @@ class Writer:
         self._next()
 
     def write(self) -> None:
-        """A burst of records."""
+        """A burst of records, of a writer of ``whole_lines``."""
+        self._host.sources.append(self._path, self._records())
+
+    def _records(self) -> list[bytes]:
         records = [self._record() for _ in range(self._random.randint(1, self._habits.burst_max))]
         self._world.oracle.emit(self._stream_id, records)
-        self._host.sources.append(self._path, records)
+        return records
 
     def _rotate(self) -> None:
         disk, last = self._host.sources, self._habits.generations
@@ -91,7 +114,10 @@ class Writer:
         for generation in range(last - 1, 0, -1):
             if f"{self._path}.{generation}" in present:
                 disk.rename(f"{self._path}.{generation}", f"{self._path}.{generation + 1}")
-        disk.rename(self._path, f"{self._path}.1")
+        if self._habits.copies:
+            disk.copy_truncate(self._path, f"{self._path}.1")
+        else:
+            disk.rename(self._path, f"{self._path}.1")
 
     def _record(self) -> bytes:
         self._count += 1

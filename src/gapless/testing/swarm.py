@@ -58,15 +58,20 @@ class Swarm:
             "endpoint moves": self._endpoint_moves,
             "agent disk errors": partial(self._disk_errors, "agent"),
             "platform disk errors": partial(self._disk_errors, "platform"),
+            "agent disk fails once": partial(self._disk_fails_once, "agent"),
+            "platform disk fails once": partial(self._disk_fails_once, "platform"),
             "agent disk full": partial(self._disk_full, "agent"),
             "lake lost": self._lake_lost,
             "platform disk full": partial(self._disk_full, "platform"),
             "clock": self._clock,
+            "platform clock": self._platform_clock,
+            "outcomes damaged": self._outcomes_damaged,
             "blank configuration": self._blank,
             "long outage": self._outage,
         }
         losing: dict[str, Callable[[], None]] = {
             "spool damaged": self._spool_damaged,
+            "claims damaged": self._claims_damaged,
             "disk lost": self._disk_lost,
             "disk restored": self._disk_restored,
             "machine cloned": self._cloned,
@@ -74,8 +79,16 @@ class Swarm:
         self.classes = [name for name in usual if at_work and self._random.random() < 0.35]
         if at_work and self._random.random() < 0.4:
             self.classes += [name for name in losing if self._random.random() < 0.5]
+        self._at_work = at_work
+        self._whole_lines(writers)
         for name in self.classes:
             self._later((usual | losing)[name], self._random.choice((10.0, 30.0, 90.0)))
+
+    def _whole_lines(self, writers: list[Writer]) -> None:
+        """Where time jumps, half a line is old at once, and a record of its own. Without faults whoever runs
+        the simulation writes, too."""
+        for writer in writers:
+            writer.whole_lines = "clock" in self.classes or not self._at_work
 
     def heal(self) -> None:
         """All faults are over, and everything runs."""
@@ -87,6 +100,7 @@ class Swarm:
         machines: list[AgentHost | PlatformHost] = [self._platform, *self._hosts]
         for machine in machines:
             machine.troubles.rates.clear()
+            machine.troubles.once.clear()
             machine.troubles.full = False
             machine.clock.set_right()
         for part in (self._platform.gateway, self._platform.lake, self._platform.ledger):
@@ -185,6 +199,15 @@ class Swarm:
                 pass
         self._while(self._some_s(200), host.clock.set_right)
 
+    def _platform_clock(self) -> None:
+        self._world.fault("platform clock")
+        clock = self._platform.clock
+        if self._random.random() < 0.3:
+            clock.freeze()
+        else:
+            clock.jump(self._random.choice((-_DAY_US, _DAY_US, 20_000_000, -20_000_000)))
+        self._while(self._some_s(100), clock.set_right)
+
     # -- network ----------------------------------------------------------------------------------------
 
     def _ways(self) -> list[Conditions]:
@@ -258,6 +281,11 @@ class Swarm:
         troubles.rates["sync"] = self._random.choice((0.0, 0.1, 0.5))
         self._while(self._some_s(30), troubles.rates.clear)
 
+    def _disk_fails_once(self, which: str) -> None:
+        self._world.fault(f"{which} disk fails once")
+        effects = ("sync", "write", "create", "sync_dir", "unlink", "rename", "truncate")
+        self._machine(which).troubles.once.add(self._random.choice(effects))
+
     def _disk_full(self, which: str) -> None:
         troubles = self._machine(which).troubles
         self._world.fault(f"{which} disk full")
@@ -271,13 +299,25 @@ class Swarm:
         self._while(self._some_s(100), partial(host.load, host.text))
 
     def _spool_damaged(self) -> None:
+        self._damage("spool damaged", "spool/0")
+
+    def _outcomes_damaged(self) -> None:
+        """Sent again, and no more: nobody needs an excuse for that."""
+        self._damage("outcomes damaged", "acks/0", excuses=False)
+
+    def _claims_damaged(self) -> None:
+        self._damage("claims damaged", self._random.choice(("claims.json", "fenced.json")))
+
+    def _damage(self, kind: str, prefix: str, *, excuses: bool = True) -> None:
+        """One bit of a file turns."""
         host = self._host()
-        held = {p: c for p, c in host.disk.image().items() if p.startswith(f"{DATA_DIR}/spool/0") and c}
+        held = {p: c for p, c in host.disk.image().items() if p.startswith(f"{DATA_DIR}/{prefix}") and c}
         if held:
             path = self._random.choice(sorted(held))
-            self._world.oracle.excuse(host.name, "spool damaged")
+            if excuses:
+                self._world.oracle.excuse(host.name, kind)
             bit = self._random.randrange(8 * len(held[path]))
-            self._world.fault("spool damaged", f"{host.name} {path} bit {bit}")
+            self._world.fault(kind, f"{host.name} {path} bit {bit}")
             host.disk.flip(path, bit)
 
     def _disk_lost(self) -> None:
@@ -316,7 +356,9 @@ class Swarm:
         place = self._random.choice((host.place, f"{host.place}'"))
         twin = host.clone(f"{host.name}'", place)
         self._hosts.append(twin)
-        self._writers += put_to_work(self._world, twin, self._random, destructive=False)
+        writers = put_to_work(self._world, twin, self._random, destructive=False)
+        self._whole_lines(writers)
+        self._writers += writers
         twin.start()
 
 

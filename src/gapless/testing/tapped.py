@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from gapless.agent.frames import Batch
+from gapless.agent.sources import FileCursor
 from gapless.agent.spool import Spool
 from gapless.log.disk import Buffer
+from gapless.model.claim import Loss
 from gapless.testing.oracle import Oracle
 from gapless.testing.source_host import SourceDisk
 
@@ -31,6 +33,11 @@ class TappedSpool(Spool):
                 self._truth.renumbers(old, batch.header)
         super().add(batch, payload)
         self._told.append(lines)
+
+    def add_loss(self, loss: Loss, cursors: tuple[FileCursor, ...] = ()) -> None:
+        for cursor in cursors:
+            self._truth.loss_files[loss.id] = cursor.file
+        super().add_loss(loss, cursors)
 
     def _take_back(self) -> None:
         super()._take_back()

@@ -18,6 +18,7 @@ from gapless.testing.source_host import Content, Written
 
 #: Causes, made to happen, after which records that were spooled may be lost, or their end unknown.
 LOSING = frozenset({"spool damaged", "spool declared", "disk lost", "rolled back", "receipt without bytes"})
+_SOURCE_LOSSES = ("source_truncated", "source_deleted")
 #: What books prove about a moment so long ago, beyond the time in which records come to rest.
 _PROVEN_S = 60.0
 
@@ -50,7 +51,8 @@ class Verdict:
         if report.verdict != "complete":
             return
         oracle = self._oracle
-        now_us = oracle.loop.now_us
+        # What is said is said as of the platform's own clock, which may be wrong.
+        now_us = min(oracle.loop.now_us, self._platform.clock.now_us())
         before_us = now_us - int((self._platform.allowed.settle_s + _PROVEN_S) * 1e6)
         for record, at_us in oracle.spooled_us.items():
             if at_us < before_us and record not in oracle.at_rest:
@@ -79,7 +81,11 @@ class Verdict:
     def final(self) -> None:
         """The books say what the lake has, and no seq is lost that is there."""
         ledger, _, _ = self._platform.store.load()
+        self._check_doubles()
         for stream_id, stream in ledger.streams.items():
+            for loss in stream.losses.values():
+                if not self._excuses(stream.key.agent):
+                    self._check_source_loss(loss)
             for epoch, book in stream.epochs.items():
                 self._compare(stream_id, epoch, book, bool(self._excuses(stream.key.agent)))
 
@@ -104,6 +110,33 @@ class Verdict:
             spooled = self._oracle.spooled[stream_id, epoch]
             if any(seq not in spooled for seq in range(first, next_)):
                 raise Violation("loss is exact", f"{epoch}: [{first}, {next_}) was never all spooled")
+
+    def _check_doubles(self) -> None:
+        """Without a cause, no record is stored under two seqs."""
+        if any(self._excuses(host.name) for host in self._hosts) or any(
+            host.sources.copied for host in self._hosts
+        ):
+            return
+        seen = dict[bytes, tuple[str, int]]()
+        for (_, epoch), rows in self._oracle.lake.items():
+            for seq, record in rows.items():
+                if (known := seen.setdefault(record, (epoch, seq))) != (epoch, seq):
+                    text = f"{record[:40]!r} is seq {known[1]} of {known[0]} and seq {seq} of {epoch}"
+                    raise Violation("no record is stored twice", text)
+
+    def _check_source_loss(self, loss: Loss) -> None:
+        """What a source is said to have lost exactly is not all in the lake."""
+        content = self._oracle.files.get(self._oracle.loss_files.get(loss.id, ""))
+        if content is None or loss.skipped is None or loss.cause not in _SOURCE_LOSSES:
+            return
+        lost = [
+            each
+            for each in content.written
+            if each.start < loss.skipped.end and each.end > loss.skipped.start
+        ]
+        if lost and all(each.record in self._oracle.at_rest for each in lost):
+            text = f"all of {content.path} {loss.skipped} is at rest: {loss.evidence}"
+            raise Violation("no loss without cause", text)
 
     def _check_gap(self, stream_id: str, epoch: str, gap: Gap) -> None:
         """What is missing is nowhere, nor under the seq that it was given instead."""
@@ -186,12 +219,14 @@ class Verdict:
 
     def _on_a_loss(self, content: Content, written: Written, losses: Iterable[Loss]) -> bool:
         for loss in losses:
-            if loss.cause not in ("source_truncated", "source_deleted"):
+            if loss.cause not in _SOURCE_LOSSES:
+                continue
+            whose = self._oracle.files.get(self._oracle.loss_files.get(loss.id, ""))
+            if whose is not None and whose.first is not content.first:
                 continue
             if loss.skipped is None:  # nobody was looking, so nobody can say how much
                 return True
-            whose = self._oracle.files.get(loss.skipped.file)
-            if whose in (content, None) and loss.skipped.start <= written.start < loss.skipped.end:
+            if loss.skipped.start <= written.start < loss.skipped.end:
                 return True
         return False
 
