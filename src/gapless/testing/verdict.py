@@ -50,6 +50,8 @@ class Verdict:
                 raise Violation("no stream ends unasked", f"{stream.book.name} was closed")
         if report.verdict != "complete":
             return
+        if len({host.name for host in self._hosts}) < len(self._hosts):
+            return  # of a clone nobody can know before a claim of it arrives
         oracle = self._oracle
         # What is said is said as of the platform's own clock, which may be wrong.
         now_us = min(oracle.loop.now_us, self._platform.clock.now_us())
