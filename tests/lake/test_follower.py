@@ -98,3 +98,16 @@ def test_a_lake_that_cannot_go_on_holds_no_compaction_back(behind: threading.Eve
     behind.set()
     assert lake_follower._step(cast(Any, SimpleNamespace(step=refuse)), behind) > 0.0
     assert not behind.is_set()
+
+
+def test_a_check_that_is_refused_keeps_no_compaction_from_being_done(
+    monkeypatch: pytest.MonkeyPatch, behind: threading.Event
+) -> None:
+    house = House(monkeypatch, lambda now_s: True, until_s=9)
+
+    def refuse(now_us: int) -> None:
+        raise Unavailable("a file may not be read: see to its permissions")
+
+    monkeypatch.setattr(house, "check", refuse)
+    house.keep(behind)
+    assert house.looked_s == list(range(9))

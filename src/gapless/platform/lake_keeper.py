@@ -47,7 +47,6 @@ def keep(lake: Lake, stopping: threading.Event, behind: threading.Event, steps: 
     while not stopping.is_set():
         compacted = False
         try:
-            lake.check(clock.now_us())
             if not behind.is_set() or time.monotonic() >= held_until_s:
                 compacted = lake.compact_one(clock.now_us()) is not None
                 if time.monotonic() >= expire_at_s:
@@ -56,6 +55,7 @@ def keep(lake: Lake, stopping: threading.Event, behind: threading.Event, steps: 
                     expire_at_s = time.monotonic() + _EXPIRY_EVERY_S
                 if not compacted:
                     held_until_s = time.monotonic() + _HELD_S_MAX
+            lake.check(clock.now_us())  # last: what it cannot look at keeps nothing else from being done
         except Fenced:
             return  # the other thread finds the same, and ends the process
         except GaplessError as error:
