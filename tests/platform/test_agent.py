@@ -34,6 +34,7 @@ def test_from_a_file_to_a_verdict_and_a_silent_agent_is_named(
     with host.runs() as process:
         until(lambda: host.stored() == list(range(1_000)))
         until(lambda: host.audit()["verdict"] == "complete", 40)
+        assert {stream["coverage"] for stream in host.audit()["streams"]} == {"from-source"}
         uploader = host.status()["running"]["children"]["uploader"]["pid"]
         os.kill(uploader, signal.SIGSTOP)
         host.write(1_000, 500)

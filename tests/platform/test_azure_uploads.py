@@ -80,6 +80,7 @@ def test_a_list_of_records_is_uploaded_in_chunks_and_proven(platform: Platform) 
     complete(platform, "chunks", 3020)
     (row,) = audit(platform, "chunks")["streams"]
     assert (row["table"], row["source"], row["unclosed"]) == (TABLE, f"{rule}:{STREAM}", False)
+    assert row["coverage"] == "from-socket"
 
 
 @pytest.mark.system

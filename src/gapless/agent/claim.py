@@ -188,6 +188,10 @@ class Claiming:
                 for stream, source in config.streams().items()
                 if isinstance(source, FileSection)
             },
+            coverage={
+                stream: "from-source" if isinstance(source, FileSection) else "from-spool"
+                for stream, source in config.streams().items()
+            },
             restarts=read_restarts(self._machine.disk, config.agent.data_dir),
             spool_limit_bytes=limit,
             fills_in_s=self._fills_in_s,

@@ -11,7 +11,7 @@ import msgspec
 from gapless.agent.acks import AckReader, Acks
 from gapless.agent.follow import SpoolView
 from gapless.log.disk import Disk, read_small, write_atomically
-from gapless.model.claim import ClaimSet, Restart, StreamClaim, statement_digest
+from gapless.model.claim import ClaimSet, Coverage, Restart, StreamClaim, statement_digest
 from gapless.model.errors import UNDECODABLE, Unavailable
 from gapless.model.ranges import Range, RangeSet
 from gapless.model.signing import Signed, Signer
@@ -41,16 +41,20 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Witnessed(msgspec.Struct, frozen=True, kw_only=True):
     """What a claim says beside the two logs. ``unread_bytes``: of each stream, how far its source's end is
-    beyond what is durable, as somebody else than its reader saw it."""
+    beyond what is durable, as somebody else than its reader saw it. ``coverage``: where its books begin."""
 
     unread_bytes: Mapping[StreamKey, int] = {}
+    coverage: Mapping[StreamKey, Coverage] = {}
     restarts: tuple[Restart, ...] = ()
     spool_limit_bytes: int = 0
     fills_in_s: float | None = None
 
 
+_NOTHING_ELSE = Witnessed()
+
+
 def stream_claims(
-    view: SpoolView, acks: Acks, unread_bytes: Mapping[StreamKey, int] | None = None
+    view: SpoolView, acks: Acks, witnessed: Witnessed = _NOTHING_ELSE
 ) -> tuple[StreamClaim, ...]:
     """One claim per stream, and one per epoch that it left: closed, if that is where it ended for certain.
     ``next`` is what is durable."""
@@ -64,7 +68,7 @@ def stream_claims(
     claims: list[StreamClaim] = []
     for state in view.state.snapshot().streams:
         read = sum(cursor.offset for cursor in state.cursors)
-        unread = (unread_bytes or {}).get(state.stream, 0)
+        unread = witnessed.unread_bytes.get(state.stream, 0)
         seen = max((cursor.seen_us for cursor in state.cursors), default=0)
         for opened, next_, closed in [
             *((old.opened, old.next, old.proven) for old in state.ended if not old.fenced),
@@ -82,12 +86,10 @@ def stream_claims(
                     reader_us=seen if opened == state.opened else 0,
                     closed=closed,
                     at_least=not closed and (opened != state.opened or view.state.doubts(state.stream)),
+                    coverage=witnessed.coverage.get(state.stream),
                 )
             )
     return tuple(claims)
-
-
-_NOTHING_ELSE = Witnessed()
 
 
 #: A spool that is full later than in a month is not filling.
@@ -159,7 +161,7 @@ class Claimant:
         # Each loss is asked for again until the spool, and the log of outcomes, have forgotten it.
         answered = tuple(sorted({loss.id for loss in losses}.intersection(self._chain.answered)))
         durable, position = view.durable(), self._chain.position
-        streams = self._no_less(stream_claims(view, found, witnessed.unread_bytes), durable)
+        streams = self._no_less(stream_claims(view, found, witnessed), durable)
         claims = ClaimSet(
             agent=self._agent,
             n=self._chain.n,

@@ -17,7 +17,7 @@ from gapless.ledger import events
 from gapless.ledger.book import Account, EpochBook
 from gapless.ledger.chains import AgentBook, Chain, Standing
 from gapless.model.batch import BatchHeader
-from gapless.model.claim import ClaimSet, Loss, StreamClaim, statement_digest
+from gapless.model.claim import ClaimSet, Coverage, Loss, StreamClaim, statement_digest
 from gapless.model.finding import Finding
 from gapless.model.ranges import RangeSet
 from gapless.model.signing import Signed
@@ -52,6 +52,7 @@ class StreamBook(msgspec.Struct, kw_only=True):
     fills_in_s: float | None = None
     losses: dict[str, Loss] = msgspec.field(default_factory=dict)
     decommissioned_us: int = 0
+    coverage: Coverage | None = None  # as its agent claims it
 
     @property
     def name(self) -> str:
@@ -258,6 +259,7 @@ class Ledger:
         stream.spool_used_bytes, stream.spool_limit_bytes = claims.spool_used_bytes, claims.spool_limit_bytes
         stream.fills_in_s, stream.interval_s = claims.fills_in_s, claims.interval_s
         stream.last_claim_us = max(stream.last_claim_us, received_us)
+        stream.coverage = claim.coverage
         return []
 
     def _claim_outdated(self, claim: StreamClaim, received_us: int) -> None:

@@ -54,13 +54,17 @@ class Loss(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return sum(next_ - first for first, next_ in self.ranges)
 
 
+#: Where the books of a stream begin: what was lost before it, they know only from the source's own evidence.
+Coverage = Literal["from-source", "from-spool", "from-socket"]
+
+
 class StreamClaim(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """As of the claim's time: the next seq of this epoch is ``next``, durably; ``held`` is what the spool
     still holds without a receipt, of it ``refused`` what the gateway would not take; the reader stands
     ``unread_bytes`` before the end of its source, and was last seen reading at ``reader_us``.
     ``closed`` ends the epoch at ``next``: nothing will follow, and silence is no alarm. ``at_least``: this
     agent cannot say where the epoch ended, or stands: ``next`` is what it knows of, perhaps less than it once
-    claimed."""
+    claimed. ``coverage`` is left out where it is not known."""
 
     stream: StreamKey
     opened: EpochOpen
@@ -72,6 +76,7 @@ class StreamClaim(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     reader_us: int = 0
     closed: bool = False
     at_least: bool = False
+    coverage: Coverage | None = None
 
 
 class Restart(msgspec.Struct, frozen=True):

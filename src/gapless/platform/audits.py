@@ -95,6 +95,7 @@ def _row(stream: StreamReport, epoch: EpochReport) -> dict[str, Any]:
         "source": key.source,
         "stream": stream.stream,
         "epoch": epoch.epoch,
+        "coverage": stream.book.coverage,
         "state": epoch.state,
         **msgspec.structs.asdict(counts),
         "watermark": iso(epoch.watermark_us),

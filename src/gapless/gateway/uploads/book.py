@@ -165,6 +165,7 @@ class UploadBook:
                     next=counter.next,
                     reader_us=now_us,
                     closed=counter.closed,
+                    coverage="from-socket",
                 )
             )
         return {tenant: tuple(of_tenant) for tenant, of_tenant in claims.items()}
