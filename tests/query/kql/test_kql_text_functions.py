@@ -52,6 +52,9 @@ def test_code_points_and_bytes() -> None:
             "base64_encode_fromarray(dynamic([75, 117, 115, 116, 111]))": "S3VzdG8=",
             "base64_encode_fromarray(dynamic([256]))": "",
             "hash_md5(datetime(2020-01-01))": "786c530672d1f8db31fee25ea8a9390b",
+            "url_encode('https://a.b/hello world')": "https%3a%2f%2fa.b%2fhello+world",
+            "url_encode_component('https://a.b/hello world')": "https%3a%2f%2fa.b%2fhello%20world",
+            "url_decode(url_encode('a+b c/д%'))": "a+b c/д%",
             "reverse(123.45)": "54.321",
             "reverse(3h)": "00:00:30",
         }

@@ -11,6 +11,7 @@ from gapless.query.kql.comparisons import compare
 from gapless.query.kql.context import FunctionLet, Scope
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError, suggestion, unsupported
+from gapless.query.kql.functions.bags import pack_all
 from gapless.query.kql.functions.registry import FUNCTIONS
 from gapless.query.kql.lexer import words
 from gapless.query.kql.logic import logical
@@ -257,7 +258,18 @@ def _column_names_of(node: tree.Call, scope: Scope, tabular: Tabular) -> Scalar:
     return Constant([column.name for column in rows.columns], DYNAMIC)
 
 
+def _pack_all(node: tree.Call, scope: Scope, tabular: Tabular) -> Scalar:
+    options = [bind(argument.value, scope.over(None), tabular) for argument in node.arguments]
+    if scope.rows is None or len(options) > 1 or not all(isinstance(each, Constant) for each in options):
+        raise KqlError(
+            "pack_all() takes the columns of a table, and whether to leave out what is empty", node.at
+        )
+    without_empty = any(isinstance(each, Constant) and each.value is True for each in options)
+    return pack_all([(column.name, column.ref()) for column in scope.rows.columns], without_empty)
+
+
 _SPECIAL = {
+    "pack_all": _pack_all,
     "column_names_of": _column_names_of,
     "toscalar": _toscalar,
     "column_ifexists": _column_ifexists,

@@ -124,7 +124,7 @@ def _aggregates_of(
     node = item.value
     if isinstance(node, tree.Call) and node.name in _WHOLE_ROW and _is_whole_row(node):
         return _row_values(node, item, rows, scope, found, taken, grouped_names, tabular)
-    if isinstance(node, tree.Call) and node.name == "percentiles":
+    if isinstance(node, tree.Call) and node.name in ("percentiles", "percentilesw"):
         return _percentiles(node, item, rows, scope, found, taken, tabular)
     inner = replace(scope.over(rows), aggregates=found)
     value = _bind_over_groups(node, inner, tabular)
@@ -235,16 +235,17 @@ def _percentiles(
     taken: list[str],
     tabular: Tabular,
 ) -> list[tuple[str, Scalar]]:
-    if len(node.arguments) < 2:
-        raise KqlError("percentiles() needs percentages", node.at)
-    value = bind(node.arguments[0].value, scope.over(rows), tabular)
+    fixed = 1 if node.name == "percentiles" else 2
+    if len(node.arguments) <= fixed:
+        raise KqlError(f"{node.name}() needs percentages", node.at)
+    values = [bind(argument.value, scope.over(rows), tabular) for argument in node.arguments[:fixed]]
     base = implied_name(node.arguments[0].value) or ""
     result: list[tuple[str, Scalar]] = []
-    for position, argument in enumerate(node.arguments[1:]):
+    for position, argument in enumerate(node.arguments[fixed:]):
         share = bind_constant(argument.value, scope, tabular, "a percentage")
-        call = AggregateCall("percentile", node.at, [value, share], None, [])
+        call = AggregateCall("percentile", node.at, [*values, share], None, [])
         id = tabular.context.new_id()
-        made = AGGREGATES["percentile"].build(call)
+        made = AGGREGATES["percentile" if fixed == 1 else "percentilew"].build(call)
         found.found.append((id, made))
         given = item.names[position] if position < len(item.names) else None
         text = str(share.value).replace(".", "_")

@@ -46,7 +46,7 @@ class AggregateCall:
         self, extra: str, text: str, arguments: Sequence[Scalar], kind: Type, ordered: bool
     ) -> Scalar:
         """As ``apply``, over those rows alone for which ``extra`` is true too."""
-        condition = apply(extra, arguments[:1], BOOL)
+        condition = apply(extra, arguments, BOOL)
         if self.condition is not None:
             condition = apply("$1 AND $2", (self.condition, condition), BOOL)
         call = AggregateCall(self.name, self.at, arguments, condition, self.order)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gapless.query.kql import tree
-from gapless.query.kql.aggregates import lists, statistics
+from gapless.query.kql.aggregates import lists, percentiles, sketches, statistics
 from gapless.query.kql.aggregates.call import AggregateCall, AggregateFunction
 from gapless.query.kql.context import Scope
 from gapless.query.kql.errors import KqlError
@@ -17,7 +17,11 @@ from gapless.query.kql.tabular import Tabular
 
 #: Binds an expression; ``bind_scalar.bind``.
 Bind = Callable[[tree.Expression, Scope, Tabular], Scalar]
-AGGREGATES: dict[str, AggregateFunction] = statistics.FAMILY.functions | lists.FAMILY.functions
+AGGREGATES: dict[str, AggregateFunction] = {
+    name: function
+    for family in (statistics.FAMILY, percentiles.FAMILY, lists.FAMILY, sketches.FAMILY)
+    for name, function in family.functions.items()
+}
 
 
 def aggregate(node: tree.Call, scope: Scope, tabular: Tabular, bind: Bind) -> Scalar:

@@ -6,7 +6,7 @@ from gapless.query.kql.aggregates.call import AggregateCall, AggregateFamily, Bu
 from gapless.query.kql.conversions import as_type
 from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.numbers import wrapped_sql
-from gapless.query.kql.scalars import BOOL, LONG, NUMBERS, REAL, Constant, Scalar, Type
+from gapless.query.kql.scalars import BOOL, LONG, NUMBERS, REAL, Scalar, Type
 from gapless.query.kql.sql import apply
 
 FAMILY = AggregateFamily()
@@ -97,20 +97,6 @@ def _take_any(call: AggregateCall) -> Scalar:
     return call.apply("any_value($1){where}", (value,), value.type)
 
 
-def _percentile(call: AggregateCall) -> Scalar:
-    value, share = call.arguments[0], call.arguments[1]
-    if not isinstance(share, Constant) or not isinstance(share.value, int | float):
-        raise call.error("needs a percentage that is known")
-    if not 0 <= share.value <= 100:
-        raise call.error("needs a percentage from 0 to 100")
-    if value.type.name == "dynamic":
-        value = as_type(value, REAL)
-    if value.type.name not in (*NUMBERS, "timespan", "datetime"):
-        raise call.error(f"is not there for {value.type.name}")
-    kind = LONG if value.type.name == "int" else value.type
-    return call.apply(f"quantile_disc($1, {share.value / 100!r}){{where}}", (value,), kind)
-
-
 def _binary_all(function: str) -> BuildAggregate:
     def build(call: AggregateCall) -> Scalar:
         return call.apply(f"{function}($1){{where}}", (as_type(call.arguments[0], LONG),), LONG)
@@ -160,7 +146,6 @@ FAMILY.add(
     conditional="take_anyif",
 )
 FAMILY.functions["anyif"] = FAMILY.functions["take_anyif"]
-FAMILY.add("percentile(value, percentage)", _percentile, "The value that so many percent do not exceed.")
 FAMILY.add("binary_all_and(value)", _binary_all("bit_and"), "Bitwise and of all values.")
 FAMILY.add("binary_all_or(value)", _binary_all("bit_or"), "Bitwise or of all values.")
 FAMILY.add("binary_all_xor(value)", _binary_all("bit_xor"), "Bitwise exclusive or of all values.")

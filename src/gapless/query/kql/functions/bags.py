@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gapless.query.kql.calls import Call
 from gapless.query.kql.conversions import to_dynamic
+from gapless.query.kql.forms import certain_text
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.json_sql import array_text, bag_text, entries
 from gapless.query.kql.scalars import (
@@ -65,6 +66,24 @@ def _bag_pack(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     if not all(name.type.name == "string" for name in arguments[::2]):
         raise call.error("needs strings as names")
     return _packed(arguments[::2], arguments[1::2])
+
+
+def pack_all(columns: Sequence[tuple[str, Scalar]], without_empty: bool) -> Scalar:
+    """A bag of all columns; with ``without_empty``, of those that are neither null nor empty text."""
+    names = [Constant(name, STRING) for name, _ in columns]
+    values = [to_dynamic(certain_text(value)) for _, value in columns]
+    if not without_empty:
+        return _joined_bag(names, values)
+    count = len(columns)
+    members = ", ".join(
+        f"{{'k': ${place}, 'v': CAST(nullif(${count + place}, '\"\"') AS JSON)}}"
+        for place in range(1, count + 1)
+    )
+    kept = f"list_filter([{members}], lambda e: e.v IS NOT NULL)"
+    texts = (
+        f"list_transform({kept}, lambda e: concat(CAST(to_json(e.k) AS VARCHAR), ':', CAST(e.v AS VARCHAR)))"
+    )
+    return apply(f"concat('{{', array_to_string({texts}, ','), '}}')", (*names, *values), DYNAMIC)
 
 
 def _packed(names: Sequence[Scalar], values: Sequence[Scalar]) -> Scalar:

@@ -28,7 +28,17 @@ FAMILY.sql(
     "The text's UTF-8 as base64.",
     ["base64_encodestring"],
 )
-FAMILY.sql("url_encode(text: string): string", "url_encode($1)", "With % escapes for an address.")
+#: Escapes in lower case, as Kusto writes them.
+_ESCAPED = (
+    "array_to_string(list_transform(string_split(url_encode($1), '%'), lambda part, i: "
+    "CASE WHEN i = 1 THEN part ELSE concat('%', lower(left(part, 2)), substring(part, 3)) END), '')"
+)
+FAMILY.sql(
+    "url_encode(text: string): string",
+    f"replace({_ESCAPED}, '%20', '+')",
+    "With % escapes for an address, and + for a blank.",
+)
+FAMILY.sql("url_encode_component(text: string): string", _ESCAPED, "With % escapes for an address.")
 
 
 @FAMILY.function(
@@ -40,9 +50,9 @@ def _base64_decode(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     return apply(f"CASE WHEN {_BASE64} THEN TRY(decode(from_base64($1))) END", arguments, NULLABLE_STRING)
 
 
-@FAMILY.function("url_decode(text: string): string", "Without % escapes.")
+@FAMILY.function("url_decode(text: string): string", "Without % escapes, and with a blank for each +.")
 def _url_decode(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    return apply("TRY(url_decode($1))", arguments, NULLABLE_STRING)
+    return apply("TRY(url_decode(replace($1, '+', ' ')))", arguments, NULLABLE_STRING)
 
 
 def _register_hash(name: str, function: str, title: str) -> None:

@@ -29,6 +29,7 @@ from gapless.query.kql.functions import (
     times,
     units,
     urls,
+    wkt,
     xml,
     zones,
 )
@@ -58,6 +59,7 @@ FAMILIES = (
     parsing.FAMILY,
     xml.FAMILY,
     geo.FAMILY,
+    wkt.FAMILY,
     geohashes.FAMILY,
     h3.FAMILY,
     units.FAMILY,

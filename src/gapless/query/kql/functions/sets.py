@@ -11,6 +11,7 @@ from gapless.query.kql.json_sql import items
 from gapless.query.kql.scalars import (
     BOOL,
     DYNAMIC,
+    LONG,
     REAL,
     Scalar,
 )
@@ -68,3 +69,14 @@ def _jaccard_index(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     )
     both = f"len(list_intersect({one}, {other}))"
     return apply(f"{both} / nullif(CAST(len({one}) + len({other}) - {both} AS DOUBLE), 0)", arguments, REAL)
+
+
+@FAMILY.function("dcount_hll(sketch: dynamic): long", "The number of different values in a sketch of hll().")
+def _dcount_hll(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    sql = "CASE WHEN json_type($1) = 'ARRAY' THEN CAST(json_array_length($1) AS BIGINT) END"
+    return apply(sql, arguments, LONG)
+
+
+@FAMILY.function("hll_merge(...sketches: dynamic): dynamic", "One sketch of several of hll().")
+def _hll_merge(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    return _set_union(call, arguments)
