@@ -81,7 +81,7 @@ class Site:
         prepared.write_text(
             f'[gateway]\nurls = ["{self.url}"]\ntoken_file = "{self.data}/admin.token"\n{self._settings}'
             f'[agent]\nname = "host-7"\ndata_dir = "{self.directory}/agent"\ncommit_interval_s = 0.05\n'
-            f"claim_interval_s = 0.5\n{sources}{comment}"
+            f"claim_interval_s = 0.5\nstalled_s = 5\n{sources}{comment}"
         )
         prepared.rename(self._config)
 

@@ -66,12 +66,13 @@ Round = tuple[list[str], list[str]]  # the points of the platform, and of the ag
 
 def _rounds(order: str) -> list[Round]:
     """Of each process one point at a time; a process that only fails to write lives to meet the next one,
-    but compaction, which is put off then."""
+    but compaction, which is put off then. Nobody watches the agent's supervisor: it is not frozen."""
     if order == "fail":
         up, agent = ([name for names in of.values() for name in names] for of in (OF_UP, OF_AGENT))
         first = [name for name in up if name not in _COMPACTION]
         return [(first, agent), *(([name], []) for name in _COMPACTION if ALL)]
-    rows = (zip_longest(*of.values()) for of in (OF_UP, OF_AGENT))
+    watched = {process: names for process, names in OF_AGENT.items() if (process, order) != ("agent", "stop")}
+    rows = (zip_longest(*of.values()) for of in (OF_UP, watched))
     of_up, of_agent = ([[name for name in row if name] for row in each] for each in rows)
     return list(zip_longest(of_up, of_agent, fillvalue=[]))
 
