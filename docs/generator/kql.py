@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gapless.query.kql.operator_forms import DIFFERENCES
 from gapless.query.kql.reference import Entry, reference
 from generator.markdown import page, table
 
@@ -11,9 +12,10 @@ def kql_page() -> str:
     known = sum(len(entries) for entries in chapters.values())
     return page(
         "KQL",
-        f"The {known} functions, aggregates and plugins that a query may use. Names in brackets mean the "
-        "same. What is not here is refused, with its position and its name.",
+        f"The {known} operators, functions, aggregates and plugins that a query may use. Names in brackets "
+        "mean the same. What is not here is refused, with its position and its name.",
         *(_chapter(title, entries) for title, entries in chapters.items()),
+        "## Known differences\n\n" + "\n".join(f"* {difference}" for difference in DIFFERENCES),
     )
 
 

@@ -8,6 +8,7 @@ from query_lake import EVENTS
 
 from gapless.model.errors import Refused
 from gapless.query.kql.errors import KqlError
+from gapless.query.kql.parse_operators import READERS
 from gapless.query.kql.prepare import prepare_templates
 from gapless.query.kql.reference import reference
 from gapless.query.kql.translate import translate
@@ -109,6 +110,11 @@ def test_everything_has_a_form_and_a_sentence() -> None:
         for entry in entries:
             assert entry.form.startswith((entry.name, "evaluate"))
             assert entry.summary.endswith(".")
+
+
+def test_every_operator_is_listed() -> None:
+    listed = {name for entry in reference()["Operators"] for name in (entry.name, *entry.aliases)}
+    assert listed == {*READERS, "datatable", "print", "range"}
 
 
 def test_workers_can_be_prepared() -> None:

@@ -239,7 +239,7 @@ class _Scan:
     def _shown(
         self, step: FoldStep, after: list[int], shown: list[tuple[Scalar, list[Column], Scalar]]
     ) -> Rows:
-        order = self._flat_order()
+        order = reversed(range(len(self.node.steps)))
         state = [(id, value, new) for (id, value), new in zip(self.begin, after, strict=True)]
         outputs: dict[int, Type] = {}
         parts = []
@@ -259,9 +259,6 @@ class _Scan:
         added = [(id, kind) for id, kind in outputs.items() if id not in below]
         fold = Fold(self.source, self.number, state, step, self.body.relation, added)
         return self._together(fold, parts)
-
-    def _flat_order(self) -> list[int]:
-        return list(reversed(range(len(self.node.steps))))
 
     def _together(self, fold: Fold, parts: list[tuple[Ref, list[Column]]]) -> Rows:
         """The rows of all steps, each after those of the steps behind it."""

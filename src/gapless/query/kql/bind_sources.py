@@ -13,7 +13,7 @@ from gapless.query.kql.conversions import as_type
 from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.forms import certain_text, ticks
 from gapless.query.kql.logic import in_form
-from gapless.query.kql.names import free_name, implied_name
+from gapless.query.kql.names import free_name
 from gapless.query.kql.relation import (
     Extend,
     OneRow,
@@ -218,12 +218,12 @@ def _real_range(node: operators.RangeSource, bounds: tuple[Constant, ...], tabul
 
 
 def print_row(node: operators.Print, scope: Scope, tabular: Tabular) -> Rows:
-    """One row of the values that are printed."""
+    """One row of the values that are printed; those without a name are numbered, whatever they are."""
     columns: list[Column] = []
     values: list[tuple[int, Scalar]] = []
     for index, named in enumerate(node.columns):
         bound = bind(named.value, scope.over(None), tabular)
-        name = named.names[0] if named.names else implied_name(named.value) or f"print_{index}"
+        name = named.names[0] if named.names else f"print_{index}"
         several = bound.values if isinstance(bound, Several) else [(name, bound)]
         for name, each in several:
             value = certain_text(each)

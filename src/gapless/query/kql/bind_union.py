@@ -78,54 +78,59 @@ def concatenated(
             types = kinds.setdefault(column.name, [])
             if column.type.name not in types:
                 types.append(column.type.name)
+    parts = [_by_name(rows) for rows in inputs]
     wanted = [(name, kind) for name, types in kinds.items() for kind in types]
     if common:
-        wanted = [(n, k) for n, k in wanted if all(_has(rows, n, k) for rows in inputs)]
-    hidden = {each.name for each in inputs[0].hidden} - set(kinds)
-    hidden_wanted = [
-        (each.name, each.type.name)
-        for each in inputs[0].hidden
-        if each.name in hidden and all(_has(rows, each.name, each.type.name) for rows in inputs)
-    ]
+        wanted = [(n, k) for n, k in wanted if all(_find(part, n, k) for part in parts)]
+    hidden = [(each.name, each.type.name) for each in inputs[0].hidden if each.name not in kinds]
+    hidden = [(n, k) for n, k in hidden if all(_find(part, n, k) for part in parts)]
     new_id = tabular.context.new_id
-    columns, all_ids, sources = [], [], [[] for _ in inputs]  # type: ignore[var-annotated]
+    columns: list[Column] = []
+    secret: list[Column] = []
+    all_ids: list[tuple[int, Type]] = []
+    sources: list[list[Scalar]] = [[] for _ in inputs]
     if source_column is not None:
         id = new_id()
         all_ids.append((id, STRING))
         columns.append(Column(source_column, id, STRING))
         for source, name in zip(sources, names, strict=True):
             source.append(Constant(name, STRING))
-    secret: list[Column] = []
-    for name, kind in (*wanted, *hidden_wanted):
-        held = _held(inputs, name, kind)
+    taken = {column.name for column in columns}
+    for index, (name, kind) in enumerate((*wanted, *hidden)):
+        found = [_find(part, name, kind) for part in parts]
+        held = _held([each for each in found if each is not None], kind)
         id = new_id()
         all_ids.append((id, held))
         shown = name if len(kinds.get(name, ())) < 2 else f"{name}_{kind}"
-        target = columns if (name, kind) in wanted else secret
-        target.append(Column(free_name(shown, (c.name for c in columns)), id, held))
-        for source, rows in zip(sources, inputs, strict=True):
-            source.append(_source(rows, name, kind, held))
+        shown = free_name(shown, taken) if shown in taken else shown
+        taken.add(shown)
+        (columns if index < len(wanted) else secret).append(Column(shown, id, held))
+        for source, each in zip(sources, found, strict=True):
+            source.append(_source(each, held))
     return Rows(Concat([rows.relation for rows in inputs], all_ids, sources), columns, hidden=secret)
 
 
-def _has(rows: Rows, name: str, kind: str) -> bool:
-    return any(each.name == name and each.type.name == kind for each in (*rows.columns, *rows.hidden))
+def _by_name(rows: Rows) -> dict[str, Column]:
+    return {each.name: each for each in (*rows.hidden, *rows.columns)}
 
 
-def _held(inputs: list[Rows], name: str, kind: str) -> Type:
+def _find(part: dict[str, Column], name: str, kind: str) -> Column | None:
+    column = part.get(name)
+    return column if column is not None and column.type.name == kind else None
+
+
+def _held(found: list[Column], kind: str) -> Type:
+    """The form in which a column of the union holds its values."""
     if kind == "string":
         return NULLABLE_STRING
     if kind == "datetime":
-        found = [c for rows in inputs if (c := rows.find(name)) is not None and c.type.name == kind]
-        return DATETIME_US if all(c.type.form == "us" for c in found) else DATETIME
+        return DATETIME_US if all(each.type.form == "us" for each in found) else DATETIME
     return Type(kind)
 
 
-def _source(rows: Rows, name: str, kind: str, held: Type) -> Scalar:
-    if not _has(rows, name, kind):
-        return Constant("" if kind == "string" else None, STRING if kind == "string" else held)
-    column = rows.find(name)
-    assert column is not None
+def _source(column: Column | None, held: Type) -> Scalar:
+    if column is None:
+        return Constant("", STRING) if held.name == "string" else Constant(None, held)
     return column.ref() if held.form == "us" else ticks(column.ref())
 
 

@@ -7,7 +7,8 @@ from gapless.query.kql.errors import KqlError, suggestion, unsupported
 from gapless.query.kql.lexer import words
 from gapless.query.kql.parse_lists import ListParser
 
-_READERS = parse_rows.READERS | parse_tables.READERS | parse_columns.READERS
+#: What reads the rest of an operator, by its name.
+READERS = parse_rows.READERS | parse_tables.READERS | parse_columns.READERS
 _UNSUPPORTED = words(
     """
     fork facet top-hitters reduce consume find
@@ -22,9 +23,9 @@ class OperatorParser(ListParser):
     def operator(self) -> tree.Operator:
         """The operator that comes next, without the pipe before it."""
         at, name = self.at, self.hyphenated()
-        reader = _READERS.get(name)
+        reader = READERS.get(name)
         if reader is not None:
             return reader(self, at)
         if name in _UNSUPPORTED:
             raise unsupported(f"operator {name}", at)
-        raise KqlError(f"there is no operator {name}{suggestion(name, _READERS)}", at)
+        raise KqlError(f"there is no operator {name}{suggestion(name, READERS)}", at)

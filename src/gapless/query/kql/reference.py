@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gapless.query.kql.aggregates.registry import AGGREGATES
 from gapless.query.kql.bind_evaluate import PLUGINS
 from gapless.query.kql.functions.registry import FAMILIES
+from gapless.query.kql.operator_forms import FORMS
 from gapless.query.kql.windows import WINDOWS
 
 
@@ -22,7 +23,8 @@ class Entry:
 
 def reference() -> dict[str, list[Entry]]:
     """All entries by the title of their chapter, each chapter in the order of names."""
-    chapters = {
+    chapters = {"Operators": [Entry(name, *known) for name, known in FORMS.items()]}
+    chapters |= {
         family.title: [Entry(f.name, f.signature, f.summary, f.aliases) for f in family.functions]
         for family in FAMILIES
     }

@@ -82,7 +82,7 @@ def _located(
         return _translated(text, context)
     except Unanswered as question:
         outputs = [(context.new_id(), column.ref()) for column in question.rows.columns]
-        sql = _select(question.rows, outputs).sql(Engine)
+        sql = _select(question.rows, outputs).sql(Engine, copy=False)
         return Question(_bounded(sql), _nameable(text, by_name))
     except KqlError as error:
         raise error.located(text) from None
@@ -96,7 +96,7 @@ def _translated(text: str, context: Context) -> Translation:
     if not rows.columns:
         raise KqlError("the answer has no columns", 0)
     select = _select(rows, [(context.new_id(), _shown(column.ref())) for column in rows.columns])
-    sql = _bounded(select.sql(Engine))
+    sql = _bounded(select.sql(Engine, copy=False))
     columns = tuple(ResultColumn(column.name, cast(ResultType, column.type.name)) for column in rows.columns)
     return Translation(
         sql, columns, tuple(sorted(context.used_tables)), rows, select, _drawn_as(query.result)

@@ -54,16 +54,17 @@ WINDOWS = {
     "row_rank_dense": WindowFunction(
         "row_rank_dense(value[, restart])", 1, 2, "The number of different values so far."
     ),
+    "row_window_session": WindowFunction(
+        "row_window_session(time, from_first, between[, restart])",
+        3,
+        4,
+        "When the session of the row began: one ends that far from its first row, or from the row before.",
+    ),
+    "row_rank": WindowFunction("row_rank(value[, restart])", 1, 2, "The older name of row_rank_dense()."),
     "row_rank_min": WindowFunction(
         "row_rank_min(value[, restart])", 1, 2, "The number of the first row with this value."
     ),
 }
-WINDOWS["row_window_session"] = WindowFunction(
-    "row_window_session(time, from_first, between[, restart])",
-    3,
-    4,
-    "When the session of the row began: one ends that far from its first row, or from the row before.",
-)
 _RUNNING = "running"
 
 
@@ -176,7 +177,6 @@ def _session(node: tree.Call, arguments: Sequence[Scalar], rows: Rows, tabular: 
     return Ref(begins, DATETIME)
 
 
-WINDOWS["row_rank"] = WINDOWS["row_rank_dense"]
 _BUILDERS = {
     "row_rank": _ranked,
     "row_window_session": _session,
