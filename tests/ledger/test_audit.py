@@ -346,3 +346,22 @@ def test_what_is_said_of_streams_that_are_not_the_agents_counts_for_nothing() ->
     ledger.claims(Signer(b"k" * 32).sign(claims), SECOND, (other.id,))
     assert list(ledger.streams) == [STREAM.id]
     assert list(ledger.agents) == [("contoso", "host-7")]
+
+
+def test_a_clock_that_was_ahead_and_is_set_right_proves_nothing() -> None:
+    """What was settled while it was wrong is dated tomorrow: that must not cover what is read today."""
+    ledger, agent = Ledger(), Agent()
+    tomorrow, now = 200_000 * SECOND, 100_000 * SECOND
+    ledger.batch(header(0, 10, tomorrow), tomorrow)
+    ledger.posting("stored", STREAM.id, FIRST.epoch, 0, 10)
+    agent.claim(ledger, tomorrow, says(10))
+    for at in range(60):
+        agent.claim(ledger, now + at * SECOND, says(20, held=((10, 20),)))
+        ledger.review(now + at * SECOND)
+    report = audit(ledger, now + 60 * SECOND, allowed=Allowances())
+    assert (report.verdict, report.through_us) == ("unknown", 0)
+    assert report.streams[0].state == "upload stalled"
+    ledger.batch(header(10, 20, now), now + 60 * SECOND)
+    ledger.posting("stored", STREAM.id, FIRST.epoch, 10, 20)
+    agent.claim(ledger, now + 61 * SECOND, says(20))
+    assert audit(ledger, now + 61 * SECOND, allowed=Allowances()).verdict == "complete"

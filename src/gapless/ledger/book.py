@@ -225,6 +225,18 @@ class EpochBook(msgspec.Struct, kw_only=True):
         # The last point stays: a later claim with the same next moves it.
         del self.points[: min(done, len(self.points) - 1)]
 
+    def redate(self, now_us: int) -> bool:
+        """The platform's clock was set back to ``now_us``, if this book knows later times: they prove nothing
+        of now. The claims to come say anew up to when all is settled. Returns whether that was so."""
+        times = [self.watermark_us, self.last_claim_us, *(point.at_us for point in self.points)]
+        if max(times) <= now_us:
+            return False
+        self.watermark_us, self.last_claim_us, self.points = 0, min(self.last_claim_us, now_us), []
+        self.witnesses = [witness for witness in self.witnesses if witness.at_us <= now_us]
+        for gap in self.suspects:
+            gap.since_us = min(gap.since_us, now_us)
+        return True
+
     # -- source positions (I8) --------------------------------------------------------------------------
 
     def follow(self, first: int, next_: int, parts: tuple[Part, ...], now_us: int) -> None:

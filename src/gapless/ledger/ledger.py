@@ -54,6 +54,15 @@ class StreamBook(msgspec.Struct, kw_only=True):
     decommissioned_us: int = 0
     coverage: Coverage | None = None  # as its agent claims it
 
+    def redate(self, now_us: int) -> bool:
+        """The platform's clock was set back to ``now_us``, if later times are known: what stands still does
+        so since now at the latest. Returns whether that was so."""
+        names = ("registered_us", "last_claim_us", "last_batch_us", "backlog_since_us", "unread_since_us")
+        later = [name for name in names if getattr(self, name) > now_us]
+        for name in later:
+            setattr(self, name, now_us)
+        return bool(later)
+
     @property
     def name(self) -> str:
         """The stream as people know it."""
@@ -186,8 +195,10 @@ class Ledger:
         """Look at every book for seqs that no account holds: to be done every second, so that it is known
         since when."""
         for stream_id, stream in self.streams.items():
+            if stream.redate(now_us):
+                self.changed.add(stream_id)
             for book in stream.epochs.values():
-                if book.review(now_us):
+                if book.redate(now_us) | book.review(now_us):
                     self.changed.add(stream_id)
 
     def books(self, tenant: str | None = None, table: str | None = None) -> Iterator[tuple[str, StreamBook]]:
