@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
+from gapless.agent.spool import Spool
 from gapless.testing import mutants
 from gapless.testing.mutants import MUTANTS, hunt
 
@@ -42,6 +43,14 @@ def test_a_bug_that_changes_nothing_survives() -> None:
         survived = hunt("none", 1, faults_s=60.0)
     assert (survived.seeds, survived.check) == (1, "")
     assert "SURVIVED" in survived.text
+
+
+def test_a_bug_that_only_raises_is_not_found() -> None:
+    def raising(stack: ExitStack) -> None:
+        stack.enter_context(patch.object(Spool, "commit", side_effect=ZeroDivisionError))
+
+    with patch.dict(mutants.MUTANTS, {"raises": raising}):
+        assert not hunt("raises", 1, faults_s=60.0).check
 
 
 def test_every_bug_of_the_specification_can_be_seeded() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -30,7 +30,7 @@ from gapless.ledger.book import EpochBook
 from gapless.ledger.ledger import Ledger
 from gapless.log.disk import write_atomically
 from gapless.log.segments import LogWriter
-from gapless.model.errors import Misconfigured
+from gapless.model.errors import Misconfigured, Unavailable
 from gapless.model.ranges import RangeSet
 from gapless.model.stream import EpochOpen
 from gapless.testing import agent_host, platform_host
@@ -112,7 +112,8 @@ def _free_on_send(stack: ExitStack) -> None:
 
     def sent(self: Any, url: str, now_s: float, batches: Any, frames: Any) -> Any:
         attempt = begun(self, url, now_s, batches, frames)
-        self._acks.write(Outcome.of(batch, "receipt", 0) for batch in batches)
+        with suppress(Unavailable):
+            self._acks.write(Outcome.of(batch, "receipt", 0) for batch in batches)
         return attempt
 
     _replaced(stack, Uploader, "_begun", sent)

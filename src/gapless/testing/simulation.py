@@ -28,6 +28,8 @@ _LOOK_EVERY_US = 10_000_000
 #: In so much time everything is at rest after the last fault.
 REST_S_MAX = 900.0
 _AT_REST_S = 20.0
+#: The rule that an exception which nobody expected breaks.
+NO_DEFECT = "no defect"
 
 
 @dataclass
@@ -90,7 +92,7 @@ class Simulation:
         except Violation as violation:
             check, error = violation.check, str(violation)
         except Exception as defect:
-            check, error = "no defect", f"{type(defect).__name__}: {defect}"
+            check, error = NO_DEFECT, f"{type(defect).__name__}: {defect}"
             self.world.tell(_where(defect))
         finally:
             if collects:
