@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unittest.mock import patch
 from urllib.parse import urlencode, urlsplit
 
@@ -26,7 +26,8 @@ from azure.monitor.query import (
     LogsQueryPartialResult,
     LogsQueryResult,
 )
-from platform_rig import cli, until, up
+from azure_rig import Platform, azure
+from platform_rig import cli, until
 
 from gapless.gateway.tenants import tenant_guid
 from gapless.platform.layout import ca_path
@@ -50,45 +51,23 @@ ENDLESS = (
 )
 
 
-class Platform(NamedTuple):
-    data: Path
-    url: str
-
-    def client(self, tenant: str, scope: str, *options: str) -> dict[str, str]:
-        """A new client, as environment variables."""
-        arguments = ("token", "create", "--client", "--tenant", tenant, "--scope", scope, *options)
-        code, out, words = cli(*arguments, data=self.data)
-        assert code == 0, words
-        return dict(line.split("=", 1) for line in out.decode().splitlines())
-
-    def credential(self, tenant: str, scope: str, *options: str) -> ClientSecretCredential:
-        made = self.client(tenant, scope, *options)
-        return ClientSecretCredential(
-            made["AZURE_TENANT_ID"],
-            made["AZURE_CLIENT_ID"],
-            made["AZURE_CLIENT_SECRET"],
-            authority=self.url,
-            disable_instance_discovery=True,
-        )
-
-    def queries(self, *options: str) -> LogsQueryClient:
-        """A client of contoso; no failure is tried again."""
-        credential = self.credential("contoso", "read", *options)
-        return LogsQueryClient(credential, endpoint=self.url, retry_total=0)
+def queries(platform: Platform, *options: str) -> LogsQueryClient:
+    """A client of contoso; no failure is tried again."""
+    credential = platform.credential("contoso", "read", *options)
+    return LogsQueryClient(credential, endpoint=platform.url, retry_total=0)
 
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     data = tmp_path_factory.mktemp("azure") / "data"
-    trusting = patch.dict(os.environ, {"REQUESTS_CA_BUNDLE": ca_path(str(data))})
     lines = "".join(json.dumps(trace) + "\n" for trace in TRACES).encode()
-    with up(data, options=["--tls"]) as running, trusting:
+    with azure(data) as platform:
         for tenant in ("contoso", "fabrikam"):
             sent = ("send", "--tenant", tenant, "--table", "AppTraces", "-")
             assert cli(*sent, data=data, stdin=lines)[0] == 0
             asked = ("query", "--tenant", tenant, "--format", "csv", "AppTraces | count")
             until(lambda asked=asked: b"10" in cli(*asked, data=data)[1])  # type: ignore[misc]
-        yield Platform(data, running.url)
+        yield platform
 
 
 @pytest.mark.system
@@ -123,7 +102,7 @@ def test_every_credential_gets_its_token(platform: Platform) -> None:
 
 @pytest.mark.system
 def test_a_workspace_answers_in_types(platform: Platform) -> None:
-    client = platform.queries()
+    client = queries(platform)
     text = "AppTraces | where Message == 'message 3' | project TimeGenerated, Message, Properties, D = 90s"
     for workspace in ("contoso", tenant_guid("contoso")):
         found = client.query_workspace(
@@ -141,7 +120,7 @@ def test_a_workspace_answers_in_types(platform: Platform) -> None:
 
 @pytest.mark.system
 def test_a_timespan_is_one_more_condition(platform: Platform) -> None:
-    client = platform.queries()
+    client = queries(platform)
 
     def count(timespan: Any, text: str = "AppTraces | count") -> Any:
         found = client.query_workspace("contoso", text, timespan=timespan)
@@ -157,7 +136,7 @@ def test_a_timespan_is_one_more_condition(platform: Platform) -> None:
 
 @pytest.mark.system
 def test_completeness_is_in_a_header_and_if_asked_for_in_a_table(platform: Platform) -> None:
-    client = platform.queries()
+    client = queries(platform)
     headers: list[str] = []
 
     def note(response: Any) -> None:
@@ -186,7 +165,7 @@ def test_a_batch_answers_each_by_itself(platform: Platform) -> None:
         LogsBatchQuery("contoso", "print 1", timespan=(START, START + timedelta(seconds=1))),
         LogsBatchQuery("", "print 1", timespan=None),
     ]
-    good, wrong, other, cut, late, last, nobodys = platform.queries().query_batch(asked)
+    good, wrong, other, cut, late, last, nobodys = queries(platform).query_batch(asked)
     assert isinstance(good, LogsQueryResult) and good.tables[0].rows[0][0] == 10
     assert isinstance(wrong, LogsQueryError) and "nope" in wrong.message
     assert isinstance(other, LogsQueryError) and other.code == "InsufficientAccessError"
@@ -199,7 +178,7 @@ def test_a_batch_answers_each_by_itself(platform: Platform) -> None:
 
 @pytest.mark.system
 def test_a_resource_has_its_rows(platform: Platform) -> None:
-    client = platform.queries()
+    client = queries(platform)
 
     def count(resource: str) -> Any:
         found = client.query_resource(resource, "AppTraces | count", timespan=None)
@@ -217,7 +196,7 @@ def test_a_resource_has_its_rows(platform: Platform) -> None:
 
 @pytest.mark.system
 def test_what_is_not_done_is_said_as_azure_says_it(platform: Platform) -> None:
-    client = platform.queries()
+    client = queries(platform)
 
     def failed(workspace: str, text: str, **more: Any) -> tuple[int | None, str, str]:
         with pytest.raises(HttpResponseError) as caught:
@@ -234,7 +213,7 @@ def test_what_is_not_done_is_said_as_azure_says_it(platform: Platform) -> None:
     assert failed("contoso", ENDLESS, server_timeout=1) == (504, "GatewayTimeout", "")
     found = client.query_workspace("contoso", "AppTraces", timespan=None, additional_workspaces=["contoso"])
     assert isinstance(found, LogsQueryResult)
-    narrow = platform.queries("--table", "SigninLogs")
+    narrow = queries(platform, "--table", "SigninLogs")
     with pytest.raises(HttpResponseError, match="SemanticError"):
         narrow.query_workspace("contoso", "AppTraces", timespan=None)
 
