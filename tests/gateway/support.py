@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 
 from gapless.gateway.gateway import Gateway
 from gapless.gateway.metrics import GatewayMetrics
+from gapless.gateway.ports import Sieve
 from gapless.gateway.problems import problem_handlers
 from gapless.gateway.routes import ingest_routes
 from gapless.gateway.settings import GatewaySettings
@@ -175,12 +176,18 @@ def entries(directory: Path, kind: Kind | None = None) -> list[Frame]:
 
 @contextmanager
 def platform(
-    directory: Path, *, disk: Disk | None = None, settings: GatewaySettings | None = None
+    directory: Path,
+    *,
+    disk: Disk | None = None,
+    settings: GatewaySettings | None = None,
+    sieve: Sieve | None = None,
 ) -> Iterator[Platform]:
     """A gateway that runs while the block does; its clock stands still at ``NOW_US``."""
     metrics = GatewayMetrics()
     journal = LocalJournal(disk or OsDisk(), f"{directory}/journal", on_sync_s=metrics.synced)
-    gateway = Gateway(str(directory), journal, settings=settings, metrics=metrics, now_us=lambda: NOW_US)
+    gateway = Gateway(
+        str(directory), journal, settings=settings, sieve=sieve, metrics=metrics, now_us=lambda: NOW_US
+    )
     with start_blocking_portal() as portal:
         portal.call(gateway.start)
         try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from gapless.gateway.settings import GatewaySettings
 from gapless.gateway.tenants import azure_tenant_id, means, tenant_guid
 from gapless.gateway.tokens import mint
 from gapless.model.errors import Busy, Refused
+from waiting import until
 
-from .support import Platform, batch, platform
+from .support import Agent, Platform, batch, platform
 
 NOW_US = 1_800_000_000_000_000
 
@@ -121,6 +123,26 @@ def test_too_many_requests_of_one_peer_are_told_to_wait(tmp_path: Path) -> None:
         answer = ask(running, {})
         assert answer.status_code == 429 and int(answer.headers["retry-after"]) >= 1
         assert answer.json()["error"] == "temporarily_unavailable"
+
+
+def test_whoever_asks_for_a_token_slowly_keeps_no_claims_out(tmp_path: Path) -> None:
+    with platform(tmp_path, settings=GatewaySettings(claims_in_flight_max=1)) as running:
+        enough = running.portal.call(_event)
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield b"grant_type="
+            await enough.wait()
+
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        asking = running.start("POST", "/contoso/oauth2/v2.0/token", content=slowly(), headers=form)
+        until(lambda: running.gateway.token_budget.count == 1)
+        assert running.claim(Agent().claims("0" * 32)).status_code == 200
+        running.portal.call(enough.set)
+        assert asking.result(30).status_code == 400
+
+
+async def _event() -> asyncio.Event:
+    return asyncio.Event()
 
 
 def test_a_rate_is_of_each_peer_and_recovers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,6 +183,19 @@ def test_the_same_content_is_a_retry_with_the_same_id_or_without_one_or_if_nobod
     assert [len(headers) for headers in at_once] == [1, 0, 0, 1]
 
 
+def test_one_request_alone_stands_in_for_one_whose_client_was_not_told() -> None:
+    book = new_book()
+    book.journaled(book.plan([arrival("r", request="a")], 1)[0], 1)
+    book.untold(upload("r", "a"))
+    # Three clients at once, each with the same content: the first may be the one that was not told.
+    at_once = book.plan([arrival("r", request=request) for request in ("b", "b", "c")], 2)
+    assert [len(headers) for headers in at_once] == [0, 0, 1]
+    book.told(upload("r", "b"))
+    assert [book.seen(upload("r", request), 2) for request in ("b", "", "c")] == [True, True, False]
+    book.untold(upload("r", "b"))
+    assert book.seen(upload("r", "c"), 2)
+
+
 def test_after_a_restart_it_is_not_known_who_was_told_last() -> None:
     with tempfile.TemporaryDirectory() as directory:
         world = World(directory, window_us=60_000_000)

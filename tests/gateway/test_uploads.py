@@ -9,18 +9,22 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
 import msgspec
+import numpy as np
 import pytest
 import zstandard
+from numpy.typing import NDArray
 
+from gapless.gateway.ports import NoSieve
 from gapless.gateway.settings import GatewaySettings
 from gapless.model.batch import BatchHeader
 from gapless.model.claim import ClaimSet, StreamClaim, statement_digest
 from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, RuleEntry
-from gapless.model.rule import Rule
+from gapless.model.rule import Rule, RuleStream
 from gapless.model.signing import verify
 from gapless.model.stream import GATEWAY_AGENT, EpochOpen, StreamKey
 from waiting import until
@@ -281,6 +285,39 @@ def test_too_much_at_once_is_answered_with_429(tmp_path: Path) -> None:
         answer = upload(running, make_rule(running), gzipped(b"[{}]"), **{"Content-Encoding": "gzip"})
         assert (answer.status_code, answer.json()["error"]["code"]) == (429, "TooManyRequests")
         assert int(answer.headers["Retry-After"]) >= 1
+
+
+class HeldSieve(NoSieve):
+    """A transform that takes until ``go``."""
+
+    def __init__(self) -> None:
+        self.go = Event()
+
+    def check(self, stream: RuleStream) -> None:
+        """All can be."""
+
+    def kept(self, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
+        assert self.go.wait(30)
+        return super().kept(stream, lines, received_us)
+
+
+def test_a_slow_transform_holds_up_only_what_is_filtered_and_little_of_that(tmp_path: Path) -> None:
+    sieve = HeldSieve()
+    bounds = GatewaySettings(uploads_filtered_in_flight_max=1)
+    with platform(tmp_path, settings=bounds, sieve=sieve) as running:
+        plain = make_rule(running)
+        filtering = make_rule(
+            running,
+            {"tenant": "contoso", "streams": [RULE["streams"][0] | {"transform": "source | where n > 1"}]},
+        )
+        path = f"/dataCollectionRules/{filtering}/streams/Custom-App"
+        slow = running.start("POST", path, json=RECORDS, headers=running.admin)
+        until(lambda: running.gateway.uploads._filtered.count == 1)
+        assert upload(running, plain).status_code == 204
+        assert upload(running, filtering, [{"n": 9}]).status_code == 429
+        sieve.go.set()
+        assert slow.result(30).status_code == 204
+        assert upload(running, filtering, [{"n": 9}]).status_code == 204
 
 
 def test_nobody_else_speaks_for_the_gateways_streams(running: Platform) -> None:

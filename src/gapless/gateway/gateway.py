@@ -84,6 +84,12 @@ class Gateway:
             access_key(self._disk, f"{directory}/access.key"), bounds.access_token_s
         )
         self.token_rate = Rate(bounds.token_requests_per_s_max, monotonic_s)
+        # Of its own: nobody has shown a token yet, and must not keep those out who have one.
+        self.token_budget = Budget(
+            "requests for access tokens",
+            count_max=bounds.token_requests_in_flight_max,
+            bytes_max=bounds.token_requests_in_flight_max * bounds.token_form_bytes_max,
+        )
         self.access = Access(self.tokens, self.access_tokens, now_us)
         self.administration = Administration(journal, self.tokens, now_us)
         self._index = BatchIndex(

@@ -39,6 +39,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     claim_items_max: int = 100_000
     #: A body of an upload (a JSON array for a data collection rule), and what it may expand to; then 413.
     upload_bytes_max: int = 4 << 20
+    #: Uploads for rules that filter, at once: transforms may be slow. Over it: 429.
+    uploads_filtered_in_flight_max: int = 16
     #: For how long an upload that is sent again is known, and not stored twice.
     retry_window_s: float = 900.0
     #: Of so many uploads at most; older ones are forgotten before the window is over.
@@ -63,6 +65,12 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access_token_s: int = 3600
     #: Requests for access tokens of one peer, by its address; twice as many at once. Over it: 429.
     token_requests_per_s_max: float = 20.0
+    #: Those requests at once, of all peers; over it: 429. One peer at its rate does not get there.
+    token_requests_in_flight_max: int = 256
+    #: The form of such a request; more is answered with 413.
+    token_form_bytes_max: int = 64 << 10
+    #: How long a client may take to send it; then 408.
+    token_form_timeout_s: float = 10.0
     #: No progress for so long, while something waits, is "stuck" in /healthz.
     stuck_after_s: float = 10.0
 

@@ -22,7 +22,6 @@ from gapless.gateway.tokens import Token
 from gapless.model.stream import check_name
 
 _FORM = "application/x-www-form-urlencoded"
-_FORM_BYTES_MAX = 64 << 10
 _FORM_FIELDS_MAX = 64
 #: RFC 6749, 5.1.
 _NOT_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -140,8 +139,9 @@ class _Handlers:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
             raise Problem(400, "body", f"the body is {_FORM}: send it as that")
         bounds = self._gateway.settings
-        with self._gateway.claims_budget.hold(1, declared_bytes(request, _FORM_BYTES_MAX)):
-            body = await read_body(request, bytes_max=_FORM_BYTES_MAX, timeout_s=bounds.body_timeout_s)
+        bytes_max = bounds.token_form_bytes_max
+        with self._gateway.token_budget.hold(1, declared_bytes(request, bytes_max)):
+            body = await read_body(request, bytes_max=bytes_max, timeout_s=bounds.token_form_timeout_s)
         try:
             fields = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_FORM_FIELDS_MAX)
         except ValueError as error:

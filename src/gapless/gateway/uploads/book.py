@@ -56,6 +56,13 @@ class Known(NamedTuple):
         """Whether an upload of the same content is this one once more."""
         return self.untold or self.request in (upload.request, "") or not upload.request
 
+    def told(self, upload: Upload) -> Known:
+        """What is known once the client of ``upload``, which repeats this one, is told: one request stands in
+        for a client that was not told, and the next of another id is another upload."""
+        if not self.untold:
+            return self
+        return Known(self.at_us, upload.request if self.request and upload.request else self.request)
+
 
 class Remembered(NamedTuple):
     """What the journal says at a start. ``doubtful`` are the streams whose newest seqs it may not show, as it
@@ -71,9 +78,9 @@ class UploadBook:
     """The rules, the counters of their streams, and the uploads of the last ``window_us``, at most
     ``uploads_max`` of them. ``mint`` gives new epochs.
 
-    What tells a retry from another upload of the same content: it has the same request id, or comes after
-    one whose client was not told that it is stored. Where there is no request id, nobody can tell, and the
-    same content is taken for a retry.
+    What tells a retry from another upload of the same content: it has the same request id, or is the first
+    to come after one whose client was not told that it is stored. Where there is no request id, nobody can
+    tell, and the same content is taken for a retry.
     """
 
     def __init__(
@@ -101,8 +108,14 @@ class UploadBook:
 
     def seen(self, upload: Upload, now_us: int) -> bool:
         """Whether the journal has this very upload, as far as is remembered."""
+        known = self._known(upload.content, now_us)
+        return known is not None and known.repeated_by(upload)
+
+    def told(self, upload: Upload) -> None:
+        """The client of an upload that was ``seen`` is told that it is stored."""
         known = self._uploads.get(upload.content)
-        return known is not None and now_us - known.at_us <= self._window_us and known.repeated_by(upload)
+        if known is not None:
+            self._uploads[upload.content] = known.told(upload)
 
     def untold(self, upload: Upload) -> None:
         """The client of an upload was gone before it was told that it is stored."""
@@ -118,8 +131,9 @@ class UploadBook:
         planned: dict[str, Known] = {}
         for arrival in arrivals:
             upload = arrival.upload
-            before = planned.get(upload.content)
-            if (before is not None and before.repeated_by(upload)) or self.seen(upload, now_us):
+            before = planned.get(upload.content) or self._known(upload.content, now_us)
+            if before is not None and before.repeated_by(upload):
+                planned[upload.content] = before.told(upload)
                 headers.append([])
                 continue
             planned[upload.content] = Known(now_us, upload.request)
@@ -175,6 +189,10 @@ class UploadBook:
         for claim in claims:
             if claim.closed:
                 self._counters.pop(claim.stream, None)
+
+    def _known(self, content: str, now_us: int) -> Known | None:
+        known = self._uploads.get(content)
+        return known if known is not None and now_us - known.at_us <= self._window_us else None
 
     def _close(self, streams: Iterable[StreamKey]) -> None:
         for stream in list(streams):

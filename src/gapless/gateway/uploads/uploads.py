@@ -22,6 +22,7 @@ import msgspec
 import structlog
 
 from gapless.failpoint import reached
+from gapless.gateway.budget import Budget
 from gapless.gateway.index import BatchIndex
 from gapless.gateway.metrics import GatewayMetrics
 from gapless.gateway.ports import Journal, Sieve
@@ -82,6 +83,13 @@ class Uploads:
         self._now_us = now_us
         self._monotonic_s = monotonic_s
         self._worker = Worker("uploads")
+        # A transform may take seconds: uploads that nothing filters do not wait behind it.
+        self._sieving = Worker("transforms")
+        self._filtered = Budget(
+            "uploads for rules that filter",
+            count_max=settings.uploads_filtered_in_flight_max,
+            bytes_max=settings.uploads_filtered_in_flight_max * settings.upload_bytes_max,
+        )
         self._book: UploadBook | None = None
         self._witness: Witness | None = None
         self._waiting: list[_Waiter] = []
@@ -99,6 +107,7 @@ class Uploads:
     async def stop(self) -> None:
         """Finish what is under way."""
         await self._worker.close()
+        await self._sieving.close()
         self._stopping = True
         self._wake.set()
         if self._task is not None:
@@ -141,7 +150,7 @@ class Uploads:
         rule = new_rule(wanted, by=by, now_us=self._now_us())
         for stream in rule.streams:
             if stream.filters:
-                await self._worker.run(self._sieve.check, stream)
+                await self._sieving.run(self._sieve.check, stream)
         await self._journaled(RuleEntry(rule.created_us, by, rule))
         return rule
 
@@ -156,9 +165,14 @@ class Uploads:
         data, content = await self._worker.run(self._unpacked, rule, stream, body, encoding)
         upload = Upload(rule.id, content, request[:REQUEST_CHARACTERS_MAX])
         if self._ready().seen(upload, received_us):
+            self._ready().told(upload)
             self._metrics.upload("repeated")
             return upload
-        parts = await self._worker.run(self._parts, rule, stream, data, received_us)
+        if stream.filters:
+            with self._filtered.hold(1, len(data)):
+                parts = await self._sieving.run(self._parts, rule, stream, data, received_us)
+        else:
+            parts = await self._worker.run(self._parts, rule, stream, data, received_us)
         if parts:
             new = await self._journaled(Arrival(upload, parts, received_us))
             # A crash here leaves an upload whose client was not told: it is known when it comes again.
@@ -255,6 +269,8 @@ class Uploads:
         if await self._append(messages, group):
             book.journaled(chain.from_iterable(headers), now_us)
             for batches, (waiter, arrival) in zip(headers, arrivals, strict=True):
+                if not batches:
+                    book.told(arrival.upload)
                 self._answer(waiter, batches, arrival)
             for waiter in changes:
                 self._change(book, waiter)
