@@ -19,7 +19,7 @@ from gapless.platform.children import say_ready, say_step
 from gapless.process import GIVE_UP, die_with
 
 STEP_S = 0.05
-STEPS = 40  # for longer than a test lets a child stand still
+STEPS = 70  # for longer than a test lets a child stand still
 
 
 def frozen() -> None:

@@ -148,6 +148,7 @@ def test_a_gateway_killed_in_the_middle_of_uploads_leaves_every_record_stored_on
 
 
 @pytest.mark.system
+@pytest.mark.case("T44")
 def test_what_a_rule_filters_is_counted_and_kept_in_the_journal(platform: Platform) -> None:
     arguments = ("--tenant", "sieved", "--stream", STREAM, "--column", "n:long", "--column", "Level:string")
     transform = "source | where Level != 'debug'"
