@@ -37,6 +37,7 @@ from gapless.query.request import TableFiles
         ("database('other').Events | take 1", "a table is needed here"),
         ("print x = decimal(1.5)", "type decimal is not supported"),
         ("print a", "there is no column a"),
+        ("print array_sort_asc()", "needs arrays"),
         ("", "there is no query"),
         ("1 + 1", "put print before it"),
         ("let f = (x: long) { f(x) }; print f(1)", "function f is not supported"),

@@ -155,6 +155,10 @@ def test_a_missing_string_is_the_empty_string() -> None:
     assert rows(f"{joined} | where s != 'x' and s !has 'x' and s !in ('x') | project s, k1") == [["", None]]
 
 
+def test_a_member_may_have_an_empty_name() -> None:
+    assert rows("print d = dynamic({'': 7}) | extend x = d[''] | project x") == [[7]]
+
+
 def test_missing_paths_are_null() -> None:
     text = 'print d = dynamic({"a": {"b": [1, {"c": "x"}]}, "n": null})'
     text += " | project d.a.b[1].c, missing = d.z.y, none = d.n, last = d.a.b[-1].c, t = tostring(d.z)"

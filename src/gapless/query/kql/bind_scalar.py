@@ -136,7 +136,7 @@ def member(value: Scalar, step: str | int, at: int) -> Scalar:
         raise KqlError(f"a value of type {value.type.name} has no members{instead}", at)
     if isinstance(value, Constant):
         return Constant(_step_into(value.value, step), DYNAMIC)
-    if isinstance(step, str) and not _PLAIN_KEY.issuperset(step):
+    if isinstance(step, str) and not (step and _PLAIN_KEY.issuperset(step)):
         key = Constant("/" + step.replace("~", "~0").replace("/", "~1"), STRING)
         found = "CASE WHEN json_type($1) = 'OBJECT' THEN json_extract($1, $2) END"
         return apply(f"nullif(CAST({found} AS VARCHAR), 'null')", (value, key), DYNAMIC)

@@ -44,7 +44,7 @@ _TEXT_KEY = "'k': json_extract_string(e, '$')"
 def _sorted(call: Call, arguments: Sequence[Scalar], direction: str) -> Scalar:
     given = list(arguments)
     nulls_last = True
-    if given[-1].type.name == "bool":
+    if given and given[-1].type.name == "bool":
         nulls_last = call.constant(given.pop(), "whether nulls are last").value is not False
     if not given or any(each.type.name != "dynamic" for each in given):
         raise call.error("needs arrays, and then whether nulls are last")
