@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kql_answers import rows, value
+from kql_answers import check, rows, value
 
 _EDGES = "datatable(x: long)[9223372036854775807, -9223372036854775808, -1, 0]"
 
@@ -44,3 +44,19 @@ def test_bins_at_the_ends() -> None:
 def test_the_last_tick_has_no_day_of_the_week() -> None:
     assert value("dayofweek(datetime(9999-12-31 23:59:59.9999999))") is None
     assert value("dayofweek(datetime(9999-12-31 23:59:59.9999998))") == "5.00:00:00"
+
+
+def test_numbers_at_the_ends_fail_in_no_function() -> None:
+    most, least = "9223372036854775807", "long(-9223372036854775808)"
+    check(
+        {
+            f"unixtime_seconds_todatetime({most})": None,
+            f"unixtime_milliseconds_todatetime({least})": None,
+            f"unixtime_microseconds_todatetime({most})": None,
+            "unixtime_seconds_todatetime(253402300799)": "9999-12-31T23:59:59.0000000Z",
+            f"array_slice(dynamic([1, 2, 3]), 1, {most})": [2, 3],
+            f"array_slice(dynamic([1, 2, 3]), {least}, -2)": [1, 2],
+            f"array_slice(dynamic([1, 2, 3]), {most}, {most})": [],
+        }
+    )
+    assert rows("datatable(t: datetime)[datetime(9999-12-31)] | project toint(t)") == [[None]]

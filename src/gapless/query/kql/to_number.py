@@ -44,7 +44,7 @@ def _to_integer(value: Scalar, kind: Type, engine: str) -> Scalar:
     if isinstance(value, Constant) and name in ("long", "int", "bool", "timespan", "datetime"):
         return Constant(int(value.value), kind)
     if name in ("bool", "int", "timespan", "datetime", "long"):
-        return apply(f"CAST($1 AS {engine})", (ticks(value),), kind)
+        return apply(f"TRY_CAST($1 AS {engine})", (ticks(value),), kind)
     if name == "real":
         return apply(
             f"CASE WHEN isnan($1) THEN 0 WHEN $1 >= 9223372036854775807 THEN 9223372036854775807 "

@@ -49,8 +49,10 @@ def _array_concat(call: Call, arguments: Sequence[Scalar]) -> Scalar:
 )
 def _array_slice(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     size = f"len({items('$1')})"
-    start = f"CASE WHEN $2 < 0 THEN greatest($2 + {size}, 0) ELSE $2 END + 1"
-    end = f"CASE WHEN $3 < 0 THEN $3 + {size} ELSE $3 END + 1"
+    # Places beyond either end are brought near it, so that nothing overflows.
+    first, last = (f"least(greatest({place}, -{size} - 1), {size})" for place in ("$2", "$3"))
+    start = f"CASE WHEN $2 < 0 THEN greatest({first} + {size}, 0) ELSE {first} END + 1"
+    end = f"CASE WHEN $3 < 0 THEN {last} + {size} ELSE {last} END + 1"
     return apply(array_text(f"list_slice({items('$1')}, {start}, greatest({end}, 0))"), arguments, DYNAMIC)
 
 

@@ -16,7 +16,7 @@ from gapless.query.kql.scalars import (
     Scalar,
 )
 from gapless.query.kql.sql import apply
-from gapless.query.kql.values import EPOCH_TICKS, LAST_TICKS, TICKS_PER_DAY, TICKS_PER_SECOND
+from gapless.query.kql.values import EPOCH_TICKS, LAST_TICKS, LONG_MAX, TICKS_PER_DAY, TICKS_PER_SECOND
 
 FAMILY = Family("Times")
 
@@ -195,9 +195,12 @@ for _name, _per_second in {
     "nanoseconds": 1_000_000_000,
 }.items():
     _sql = f"$1 * {TICKS_PER_SECOND // _per_second}" if _per_second <= TICKS_PER_SECOND else "$1 // 100"
+    # So many at most: what is beyond would overflow.
+    _most = LAST_TICKS * _per_second // TICKS_PER_SECOND
+    _in_time = f"CASE WHEN {_sql} BETWEEN {-EPOCH_TICKS} AND {LAST_TICKS - EPOCH_TICKS}"
+    _in_time += f" THEN {EPOCH_TICKS} + {_sql} END"
     FAMILY.sql(
         f"unixtime_{_name}_todatetime(value: long): datetime",
-        f"CASE WHEN {_sql} BETWEEN {-EPOCH_TICKS} AND {LAST_TICKS - EPOCH_TICKS}"
-        f" THEN {EPOCH_TICKS} + {_sql} END",
+        f"CASE WHEN $1 BETWEEN {-_most} AND {_most} THEN {_in_time} END" if _most < LONG_MAX else _in_time,
         f"The time so many {_name} after 1970.",
     )
