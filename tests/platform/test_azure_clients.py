@@ -9,6 +9,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -272,21 +273,23 @@ def test_a_client_that_goes_away_takes_its_query_along(platform: Platform) -> No
     connection = http.client.HTTPSConnection(urlsplit(platform.url).netloc, context=context)
     body = json.dumps({"query": ENDLESS}).encode()
     headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=600"}
-    assert queries_under_way() == []
+    assert queries_under_way(platform) == []
     connection.request("POST", "/v1/workspaces/contoso/query", body, headers)
-    until(queries_under_way)
+    until(lambda: queries_under_way(platform))
     connection.close()
-    until(lambda: not queries_under_way())
+    until(lambda: not queries_under_way(platform))
 
 
-def queries_under_way() -> list[int]:
-    """Processes of workers that a worker has forked: a worker itself is of another program's making."""
-    workers = {}
-    for directory in Path("/proc").glob("[0-9]*"):
-        try:
-            if b"gapless.query.worker" in (directory / "cmdline").read_bytes():
-                parent = int((directory / "stat").read_text().rpartition(")")[2].split()[1])
-                workers[int(directory.name)] = parent
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return [pid for pid, parent in workers.items() if parent in workers]
+def queries_under_way(platform: Platform) -> list[int]:
+    """Processes that the platform's query workers have forked, one each query."""
+    gateway = platform.running.child("gateway")
+    return [pid for worker in children(gateway) for pid in children(worker)]
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(child) for child in task.read_text().split()]
+    return found
