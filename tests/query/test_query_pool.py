@@ -217,6 +217,24 @@ def test_a_query_waits_for_so_long_and_no_longer(request_for: RequestFor) -> Non
     with_pool(work, waiting_s_max=0.05)
 
 
+def test_a_tenant_that_has_all_workers_gives_one_up_to_another(request_for: RequestFor) -> None:
+    async def work(pool: QueryPool) -> None:
+        first = asyncio.create_task(pool.run(request_for(ENDLESS), tenant="contoso"))
+        await query_process()
+        second = asyncio.create_task(pool.run(request_for(ENDLESS), tenant="contoso"))
+        await until(lambda: all(queries for _, queries in workers()))
+        queued = asyncio.create_task(pool.run(request_for("SELECT 1"), tenant="contoso"))
+        answer = await pool.run(request_for("SELECT 2"), tenant="fabrikam")
+        assert answer.rows == [[2]]
+        with pytest.raises(Busy, match="another tenant"):
+            await second
+        assert not first.done()
+        assert (await queued).rows == [[1]]  # nobody else wants the worker now
+        first.cancel()
+
+    with_pool(work, workers_max=2, waiting_s_max=_WAIT_S_MAX, yield_after_s=0.05)
+
+
 def test_closing_ends_what_runs(request_for: RequestFor) -> None:
     async def work(pool: QueryPool) -> None:
         running = asyncio.create_task(pool.run(request_for(ENDLESS)))

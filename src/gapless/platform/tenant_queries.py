@@ -43,7 +43,7 @@ class TenantQueries:
         asked before. Cancelling the call kills the query. Raises what ``QueryPool.run`` raises."""
         books = await asyncio.to_thread(self._read_books)
         tables, damaged = await asyncio.to_thread(self._tables, token, tenant, query)
-        result = await self._pool.run(msgspec.structs.replace(query, tables=tables))
+        result = await self._pool.run(msgspec.structs.replace(query, tables=tables), tenant=tenant)
         now_us = clock.now_us()
         known = await asyncio.to_thread(
             partial(completeness, books, tenant, result.tables, query.from_us, now_us, damaged=damaged)

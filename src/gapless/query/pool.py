@@ -20,6 +20,7 @@ from gapless.model.errors import Busy, GaplessError, Unavailable
 from gapless.query.engine import out_of_time
 from gapless.query.frames import Answered, Failed, Ready, header, next_frame
 from gapless.query.request import QueryRequest, QueryResult
+from gapless.query.turns import Turn, Turns
 
 _log = structlog.get_logger(__name__)
 
@@ -93,6 +94,9 @@ class _Worker:
 class QueryPool:
     """``workers_max`` queries run at a time; ``waiting_max`` more wait, each up to ``waiting_s_max``.
 
+    No tenant keeps others out (``gapless.query.turns``): when one that has no query running has waited
+    ``yield_after_s``, the newest query of a tenant that has several is ended.
+
     A query that does not end by itself within its ``time_s_max`` is killed ``kill_grace_s`` later. Use it as
     an async context manager, or ``start`` and ``close`` it, in a loop that outlives its queries.
     """
@@ -101,18 +105,18 @@ class QueryPool:
         self,
         *,
         workers_max: int = 2,
-        waiting_max: int = 32,
+        waiting_max: int = 64,
         waiting_s_max: float = 10.0,
+        yield_after_s: float = 1.0,
         kill_grace_s: float = 1.0,
         start_s_max: float = 30.0,
     ) -> None:
         self._workers_max = workers_max
-        self._waiting_max = waiting_max
-        self._waiting_s_max = waiting_s_max
         self._kill_grace_s = kill_grace_s
         self._start_s_max = start_s_max
-        self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
-        self._waiting = 0
+        self._turns: Turns[_Worker] = Turns(
+            waiting_max=waiting_max, waiting_s_max=waiting_s_max, yield_after_s=yield_after_s
+        )
         self._alive: set[_Worker] = set()
         self._replacing: set[asyncio.Task[None]] = set()
         self._closed = True
@@ -146,22 +150,27 @@ class QueryPool:
         await asyncio.gather(*self._replacing, return_exceptions=True)
         await asyncio.gather(*(worker.stop() for worker in self._alive))
         self._alive.clear()
-        self._idle = asyncio.Queue()
+        self._turns.clear()
 
-    async def run(self, request: QueryRequest) -> QueryResult:
-        """Answer ``request``. Cancelling the call kills the query.
+    async def run(self, request: QueryRequest, *, tenant: str = "") -> QueryResult:
+        """Answer ``request`` of ``tenant``. Cancelling the call kills the query.
 
-        Raises Refused (the text, or a limit it ran into), Busy (too many queries), Unavailable (the query's
-        process ended, a file is gone: retry) and Corrupt (a data file is not readable).
+        Raises Refused (the text, or a limit it ran into), Busy (too many queries, or another tenant had
+        none), Unavailable (the query's process ended, a file is gone: retry) and Corrupt (a data file is not
+        readable).
         """
-        worker = await self._take_worker()
+        turn, worker = await self._take_worker(tenant)
         try:
-            async with asyncio.timeout(request.limits.time_s_max + self._kill_grace_s):
+            async with asyncio.timeout(request.limits.time_s_max + self._kill_grace_s) as turn.deadline:
                 answer = await worker.ask(request)
         except BaseException as error:
+            self._turns.end(turn)
             self._replace(worker)
+            if turn.wanted and isinstance(error, TimeoutError):
+                raise Busy("another tenant needed this query's place: run it again", 1.0) from None
             raise self._explained(error, request) from None
-        self._idle.put_nowait(worker)
+        self._turns.end(turn)
+        self._turns.offer(worker)
         if isinstance(answer, Failed):
             raise answer.error()
         return answer.result
@@ -180,24 +189,16 @@ class QueryPool:
                 )
         return error
 
-    async def _take_worker(self) -> _Worker:
-        if self._closed:
-            raise _not_running()
-        if self._waiting >= self._waiting_max:
-            raise self._busy()
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._waiting_s_max):
-                while not (worker := await self._idle.get()).runs:
-                    self._replace(worker)
-            return worker
-        except TimeoutError:
-            raise self._busy() from None
-        finally:
-            self._waiting -= 1
-
-    def _busy(self) -> Busy:
-        return Busy(f"{self._workers_max} queries run and others wait: try again soon", retry_after_s=1.0)
+    async def _take_worker(self, tenant: str) -> tuple[Turn[_Worker], _Worker]:
+        while True:
+            if self._closed:
+                raise _not_running()
+            turn = await self._turns.take(tenant)
+            worker = turn.place.result()
+            if worker.runs:
+                return turn, worker
+            self._turns.end(turn)
+            self._replace(worker)
 
     async def _add_worker(self) -> None:
         worker = await _Worker.start(self._start_s_max)
@@ -205,7 +206,7 @@ class QueryPool:
             await worker.stop()
             raise _not_running()
         self._alive.add(worker)
-        self._idle.put_nowait(worker)
+        self._turns.offer(worker)
 
     def _replace(self, worker: _Worker) -> None:
         if not self._closed:
