@@ -27,7 +27,7 @@ from gapless.model.tables import Column, TableSchema, known_tables
 from gapless.query.engine import execute
 from gapless.query.kql.errors import KqlError
 from gapless.query.kql.translate import translate_knowing
-from gapless.query.kql.values import parse_datetime, parse_timespan
+from gapless.query.kql.values.values import parse_datetime, parse_timespan
 from gapless.query.request import QueryRequest, QueryResult, TableFiles
 from gapless.services.generate import table_lines
 

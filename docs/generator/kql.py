@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gapless.query.kql.operator_forms import DIFFERENCES
+from gapless.query.kql.binding.operator_forms import DIFFERENCES
 from gapless.query.kql.reference import Entry, reference
 from generator.markdown import page, table
 

@@ -48,7 +48,7 @@ def to_sql(
         return _explanation([("sql", text)]) if explain else Statement(text)
     # Not at the top: who asks in SQL alone, or only waits for an answer, need not load a SQL generator.
     from gapless.query.kql import translate
-    from gapless.query.kql.explain import explained
+    from gapless.query.kql.relational.explain import explained
 
     try:
         translation = translate.translate_knowing(facts, text, tables, now_us)
@@ -66,7 +66,7 @@ def to_sql(
 
 def _is_kql(text: str) -> bool:
     """Whether ``text`` can be read, whatever it asks for."""
-    from gapless.query.kql.parse import parse
+    from gapless.query.kql.syntax.parse import parse
 
     try:
         parse(text)

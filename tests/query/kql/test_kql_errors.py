@@ -8,9 +8,9 @@ from query_lake import EVENTS
 
 from gapless.model.errors import Refused
 from gapless.query.kql.errors import KqlError
-from gapless.query.kql.parse_operators import READERS
 from gapless.query.kql.prepare import prepare_templates
 from gapless.query.kql.reference import reference
+from gapless.query.kql.syntax.parse_operators import READERS
 from gapless.query.kql.translate import translate
 from gapless.query.request import TableFiles
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kql_answers import rows
 
-from gapless.query.kql import values
 from gapless.query.kql.errors import KqlError
-from gapless.query.kql.lexer import tokens
-from gapless.query.kql.parse import parse
+from gapless.query.kql.syntax.lexer import tokens
+from gapless.query.kql.syntax.parse import parse
 from gapless.query.kql.translate import translate
+from gapless.query.kql.values import values
 
 _WORDS = """
 | ( ) [ ] { } , ; : = == != =~ .. . - + * / % ! where extend project summarize by join on union print let

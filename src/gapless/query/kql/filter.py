@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from gapless.model.tables import Column, TableSchema
-from gapless.query.kql import operators, tree
-from gapless.query.kql.binder import Binder
-from gapless.query.kql.context import Context
-from gapless.query.kql.emit import Emitter
+from gapless.query.kql.binding.binder import Binder
+from gapless.query.kql.binding.context import Context
+from gapless.query.kql.emission.emit import Emitter
 from gapless.query.kql.errors import KqlError, unsupported
-from gapless.query.kql.lexer import tokens
-from gapless.query.kql.parse import parse
-from gapless.query.kql.prune import Pruned
-from gapless.query.kql.relation import Extend, Filter, Scan
-from gapless.query.kql.values import EPOCH_TICKS, TICKS_PER_US
+from gapless.query.kql.relational.prune import Pruned
+from gapless.query.kql.relational.relation import Extend, Filter, Scan
+from gapless.query.kql.syntax import operators, tree
+from gapless.query.kql.syntax.lexer import tokens
+from gapless.query.kql.syntax.parse import parse
+from gapless.query.kql.values.values import EPOCH_TICKS, TICKS_PER_US
 
 _INSTEAD = "a transform is `source | where ...` here"
 

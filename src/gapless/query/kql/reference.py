@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gapless.query.kql.aggregates.registry import AGGREGATES
-from gapless.query.kql.bind_evaluate import PLUGINS
+from gapless.query.kql.binding.bind_evaluate import PLUGINS
+from gapless.query.kql.binding.operator_forms import FORMS
+from gapless.query.kql.binding.windows import WINDOWS
 from gapless.query.kql.functions.registry import FAMILIES
-from gapless.query.kql.operator_forms import FORMS
-from gapless.query.kql.windows import WINDOWS
 
 
 @dataclass(frozen=True, slots=True)

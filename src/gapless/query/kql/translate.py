@@ -10,20 +10,20 @@ from sqlglot import exp
 
 from gapless import clock
 from gapless.model.tables import TableSchema
-from gapless.query.kql import operators, tree
-from gapless.query.kql.binder import Binder
-from gapless.query.kql.context import Context, Fact, Unanswered
-from gapless.query.kql.conversions import as_type
-from gapless.query.kql.emit import Emitter
+from gapless.query.kql.binding.binder import Binder
+from gapless.query.kql.binding.context import Context, Fact, Unanswered
+from gapless.query.kql.emission.emit import Emitter
+from gapless.query.kql.emission.sql import Engine
 from gapless.query.kql.errors import KqlError
-from gapless.query.kql.forms import certain_text, ticks
-from gapless.query.kql.lexer import tokens
-from gapless.query.kql.parse import parse
-from gapless.query.kql.prune import Pruned
-from gapless.query.kql.relation import Rows
-from gapless.query.kql.scalars import STRING, Scalar
-from gapless.query.kql.sql import Engine
-from gapless.query.kql.values import EPOCH_TICKS, TICKS_PER_US
+from gapless.query.kql.relational.prune import Pruned
+from gapless.query.kql.relational.relation import Rows
+from gapless.query.kql.relational.scalars import STRING, Scalar
+from gapless.query.kql.syntax import operators, tree
+from gapless.query.kql.syntax.lexer import tokens
+from gapless.query.kql.syntax.parse import parse
+from gapless.query.kql.values.conversions import as_type
+from gapless.query.kql.values.forms import certain_text, ticks
+from gapless.query.kql.values.values import EPOCH_TICKS, TICKS_PER_US
 from gapless.query.request import ResultColumn, ResultType
 
 #: How long the SQL of a query may be.

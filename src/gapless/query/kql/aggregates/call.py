@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.errors import KqlError
-from gapless.query.kql.scalars import (
+from gapless.query.kql.relational.scalars import (
     BOOL,
     Order,
     Scalar,
     Type,
 )
-from gapless.query.kql.sql import apply
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from gapless.query.kql.aggregates.call import AggregateCall, AggregateFamily
-from gapless.query.kql.conversions import as_type, to_dynamic
-from gapless.query.kql.forms import certain_text
-from gapless.query.kql.json_sql import bag_text, entries, items
-from gapless.query.kql.scalars import (
+from gapless.query.kql.emission.sql import apply
+from gapless.query.kql.relational.scalars import (
     DYNAMIC,
     Constant,
     Scalar,
     Type,
 )
-from gapless.query.kql.sql import apply
+from gapless.query.kql.values.conversions import as_type, to_dynamic
+from gapless.query.kql.values.forms import certain_text
+from gapless.query.kql.values.json_sql import bag_text, entries, items
 
 FAMILY = AggregateFamily()
 _LIST_MAX = 1_048_576

@@ -10,11 +10,11 @@ from gapless.query.kql.aggregates.call import (
     AggregateFunction,
     BuildAggregate,
 )
-from gapless.query.kql.conversions import as_type, to_dynamic
-from gapless.query.kql.forms import ticks
-from gapless.query.kql.json_sql import let
-from gapless.query.kql.scalars import DYNAMIC, LONG, NUMBERS, REAL, Constant, Scalar
-from gapless.query.kql.sql import apply
+from gapless.query.kql.emission.sql import apply
+from gapless.query.kql.relational.scalars import DYNAMIC, LONG, NUMBERS, REAL, Constant, Scalar
+from gapless.query.kql.values.conversions import as_type, to_dynamic
+from gapless.query.kql.values.forms import ticks
+from gapless.query.kql.values.json_sql import let
 
 FAMILY = AggregateFamily()
 _PERCENTAGES_MAX = 100

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gapless.query.kql import tree
 from gapless.query.kql.aggregates import lists, percentiles, sketches, statistics
 from gapless.query.kql.aggregates.call import AggregateCall, AggregateFunction
-from gapless.query.kql.context import Scope
+from gapless.query.kql.binding.context import Scope
+from gapless.query.kql.binding.tabular import Tabular
 from gapless.query.kql.errors import KqlError
-from gapless.query.kql.scalars import (
+from gapless.query.kql.relational.scalars import (
     Ref,
     Scalar,
 )
-from gapless.query.kql.tabular import Tabular
+from gapless.query.kql.syntax import tree
 
 #: Binds an expression; ``bind_scalar.bind``.
 Bind = Callable[[tree.Expression, Scope, Tabular], Scalar]

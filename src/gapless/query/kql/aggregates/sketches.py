@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gapless.query.kql.aggregates.call import AggregateCall, AggregateFamily
-from gapless.query.kql.conversions import to_dynamic
-from gapless.query.kql.forms import certain_text
-from gapless.query.kql.scalars import DYNAMIC, Scalar
-from gapless.query.kql.sql import apply
+from gapless.query.kql.emission.sql import apply
+from gapless.query.kql.relational.scalars import DYNAMIC, Scalar
+from gapless.query.kql.values.conversions import to_dynamic
+from gapless.query.kql.values.forms import certain_text
 
 FAMILY = AggregateFamily()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from gapless.query.kql.aggregates.call import AggregateCall, AggregateFamily, BuildAggregate
-from gapless.query.kql.conversions import as_type
-from gapless.query.kql.forms import certain_text, ticks
-from gapless.query.kql.numbers import wrapped_sql
-from gapless.query.kql.scalars import BOOL, LONG, NUMBERS, REAL, Scalar, Type
-from gapless.query.kql.sql import apply
+from gapless.query.kql.emission.sql import apply
+from gapless.query.kql.relational.scalars import BOOL, LONG, NUMBERS, REAL, Scalar, Type
+from gapless.query.kql.values.conversions import as_type
+from gapless.query.kql.values.forms import certain_text, ticks
+from gapless.query.kql.values.numbers import wrapped_sql
 
 FAMILY = AggregateFamily()
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.conversions import to_dynamic
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.binding.several import Several
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.json_sql import array_text, is_array, items, let
-from gapless.query.kql.scalars import DYNAMIC, Scalar
-from gapless.query.kql.several import Several
-from gapless.query.kql.sql import apply
+from gapless.query.kql.relational.scalars import DYNAMIC, Scalar
+from gapless.query.kql.values.conversions import to_dynamic
+from gapless.query.kql.values.json_sql import array_text, is_array, items, let
 
 FAMILY = Family("Orders of arrays")
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.conversions import to_dynamic
-from gapless.query.kql.forms import certain_text
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.json_sql import array_text, bag_text, entries
-from gapless.query.kql.scalars import (
+from gapless.query.kql.relational.scalars import (
     BOOL,
     DYNAMIC,
     STRING,
     Constant,
     Scalar,
 )
-from gapless.query.kql.sql import apply
+from gapless.query.kql.values.conversions import to_dynamic
+from gapless.query.kql.values.forms import certain_text
+from gapless.query.kql.values.json_sql import array_text, bag_text, entries
 
 FAMILY = Family("Bags")
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.forms import TICKS_OF_TIMESTAMP, TIMESTAMP_OF_TICKS, WHOLE_DAYS
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.scalars import (
+from gapless.query.kql.relational.scalars import (
     DATETIME,
     LONG,
     Constant,
     Scalar,
 )
-from gapless.query.kql.sql import apply
-from gapless.query.kql.values import LAST_TICKS, TICKS_PER_DAY
+from gapless.query.kql.values.forms import TICKS_OF_TIMESTAMP, TIMESTAMP_OF_TICKS, WHOLE_DAYS
+from gapless.query.kql.values.values import LAST_TICKS, TICKS_PER_DAY
 
 FAMILY = Family("Calendar")
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.conversions import as_type, to_guid
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.logic import dynamic_or_common, typed_before_dynamic, unified
-from gapless.query.kql.membership import is_between
-from gapless.query.kql.numbers import arithmetic
-from gapless.query.kql.scalars import (
+from gapless.query.kql.relational.scalars import (
     BOOL,
     LONG,
     REAL,
@@ -19,10 +16,13 @@ from gapless.query.kql.scalars import (
     Scalar,
     Type,
 )
-from gapless.query.kql.sql import apply
-from gapless.query.kql.to_number import to_bool, to_int, to_long, to_real
-from gapless.query.kql.to_text import to_string
-from gapless.query.kql.to_time import to_datetime, to_timespan
+from gapless.query.kql.values.conversions import as_type, to_guid
+from gapless.query.kql.values.logic import dynamic_or_common, typed_before_dynamic, unified
+from gapless.query.kql.values.membership import is_between
+from gapless.query.kql.values.numbers import arithmetic
+from gapless.query.kql.values.to_number import to_bool, to_int, to_long, to_real
+from gapless.query.kql.values.to_text import to_string
+from gapless.query.kql.values.to_time import to_datetime, to_timespan
 
 FAMILY = Family("Choices and conversions")
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.conversions import as_type, to_dynamic
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.scalars import (
+from gapless.query.kql.relational.scalars import (
     DYNAMIC,
     STRING,
     TYPES,
@@ -18,8 +18,8 @@ from gapless.query.kql.scalars import (
     Scalar,
     Type,
 )
-from gapless.query.kql.sql import apply
-from gapless.query.kql.to_text import to_string
+from gapless.query.kql.values.conversions import as_type, to_dynamic
+from gapless.query.kql.values.to_text import to_string
 
 FAMILY = Family("Dynamic values")
 

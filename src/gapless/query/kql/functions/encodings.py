@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.conversions import to_dynamic
-from gapless.query.kql.forms import certain_text
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.json_sql import array_text, is_array, let, numbers
-from gapless.query.kql.scalars import (
+from gapless.query.kql.relational.scalars import (
     DYNAMIC,
     NULLABLE_STRING,
     STRING,
     Scalar,
 )
-from gapless.query.kql.sql import apply
-from gapless.query.kql.to_text import to_string
+from gapless.query.kql.values.conversions import to_dynamic
+from gapless.query.kql.values.forms import certain_text
+from gapless.query.kql.values.json_sql import array_text, is_array, let, numbers
+from gapless.query.kql.values.to_text import to_string
 
 FAMILY = Family("Encodings and hashes")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.json_sql import array_text, let
-from gapless.query.kql.scalars import DYNAMIC, STRING, Scalar
-from gapless.query.kql.sql import apply
+from gapless.query.kql.relational.scalars import DYNAMIC, STRING, Scalar
+from gapless.query.kql.values.json_sql import array_text, let
 
 FAMILY = Family("Geohashes")
 

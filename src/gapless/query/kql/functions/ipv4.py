@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.forms import certain_text, ticks
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.json_sql import array_text, let
-from gapless.query.kql.scalars import (
+from gapless.query.kql.relational.scalars import (
     BOOL,
     DYNAMIC,
     LONG,
@@ -17,7 +16,8 @@ from gapless.query.kql.scalars import (
     Constant,
     Scalar,
 )
-from gapless.query.kql.sql import apply
+from gapless.query.kql.values.forms import certain_text, ticks
+from gapless.query.kql.values.json_sql import array_text, let
 
 FAMILY = Family("IPv4 addresses")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|[01]?\d?\d)"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.ipv4 import number_of, prefix_of
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.json_sql import is_array, let
-from gapless.query.kql.scalars import BOOL, LONG, STRING, Scalar
-from gapless.query.kql.sql import apply
+from gapless.query.kql.relational.scalars import BOOL, LONG, STRING, Scalar
+from gapless.query.kql.values.json_sql import is_array, let
 
 FAMILY = Family("IPv6 addresses")
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.conversions import as_type
-from gapless.query.kql.forms import ticks
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.numbers import wrapped_sql
-from gapless.query.kql.scalars import DATETIME, DYNAMIC, LONG, REAL, STRING, TIMESPAN, Constant, Scalar
-from gapless.query.kql.sql import apply
+from gapless.query.kql.relational.scalars import (
+    DATETIME,
+    DYNAMIC,
+    LONG,
+    REAL,
+    STRING,
+    TIMESPAN,
+    Constant,
+    Scalar,
+)
+from gapless.query.kql.values.conversions import as_type
+from gapless.query.kql.values.forms import ticks
+from gapless.query.kql.values.numbers import wrapped_sql
 
 FAMILY = Family("Numbers")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.forms import certain_text
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.json_sql import items, let
-from gapless.query.kql.scalars import LONG, Constant, Scalar
-from gapless.query.kql.sql import apply
-from gapless.query.kql.text_tests import checked_regex, term_pattern
-from gapless.query.kql.to_text import to_string
+from gapless.query.kql.relational.scalars import LONG, Constant, Scalar
+from gapless.query.kql.values.forms import certain_text
+from gapless.query.kql.values.json_sql import items, let
+from gapless.query.kql.values.text_tests import checked_regex, term_pattern
+from gapless.query.kql.values.to_text import to_string
 
 FAMILY = Family("Positions in text")
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.conversions import as_type
-from gapless.query.kql.forms import certain_text
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.scalars import (
+from gapless.query.kql.relational.scalars import (
     DYNAMIC,
     LONG,
     STRING,
@@ -17,9 +16,10 @@ from gapless.query.kql.scalars import (
     Constant,
     Scalar,
 )
-from gapless.query.kql.sql import apply
-from gapless.query.kql.text_tests import checked_regex, re2_literal
-from gapless.query.kql.to_text import to_string
+from gapless.query.kql.values.conversions import as_type
+from gapless.query.kql.values.forms import certain_text
+from gapless.query.kql.values.text_tests import checked_regex, re2_literal
+from gapless.query.kql.values.to_text import to_string
 
 FAMILY = Family("Regular expressions")
 

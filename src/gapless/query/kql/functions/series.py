@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.conversions import to_dynamic
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.json_sql import array_text, is_array, numbers, numbers_text
-from gapless.query.kql.scalars import DYNAMIC, Scalar
-from gapless.query.kql.sql import apply
+from gapless.query.kql.relational.scalars import DYNAMIC, Scalar
+from gapless.query.kql.values.conversions import to_dynamic
+from gapless.query.kql.values.json_sql import array_text, is_array, numbers, numbers_text
 
 FAMILY = Family("Series, item by item")
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.conversions import to_dynamic
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.json_sql import items
-from gapless.query.kql.scalars import (
+from gapless.query.kql.relational.scalars import (
     BOOL,
     DYNAMIC,
     LONG,
     REAL,
     Scalar,
 )
-from gapless.query.kql.sql import apply
+from gapless.query.kql.values.conversions import to_dynamic
+from gapless.query.kql.values.json_sql import items
 
 FAMILY = Family("Sets")
 

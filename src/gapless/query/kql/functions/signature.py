@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gapless.query.kql.scalars import (
+from gapless.query.kql.emission.sql import apply
+from gapless.query.kql.relational.scalars import (
     TYPES,
     Scalar,
     Type,
 )
-from gapless.query.kql.sql import apply
 
 if TYPE_CHECKING:
-    from gapless.query.kql.calls import Call
+    from gapless.query.kql.binding.calls import Call
 
 #: From a call, whose arguments have the types of the parameters, to its value.
 Build = Callable[["Call", Sequence[Scalar]], Scalar]

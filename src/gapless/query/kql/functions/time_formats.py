@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.forms import TIMESTAMP_OF_TICKS
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.functions.times import PARTS
-from gapless.query.kql.scalars import (
+from gapless.query.kql.relational.scalars import (
     STRING,
     Apply,
     Scalar,
 )
-from gapless.query.kql.sql import apply
-from gapless.query.kql.values import TICKS_PER_DAY, TICKS_PER_SECOND
+from gapless.query.kql.values.forms import TIMESTAMP_OF_TICKS
+from gapless.query.kql.values.values import TICKS_PER_DAY, TICKS_PER_SECOND
 
 FAMILY = Family("Formats of times")
 #: Parts of a format of a datetime; longer runs of a letter are read in pairs: dddd is dd and dd.

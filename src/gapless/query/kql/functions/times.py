@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.forms import TICKS_OF_TIMESTAMP, TIMESTAMP_OF_TICKS, WHOLE_DAYS
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.scalars import (
+from gapless.query.kql.relational.scalars import (
     DATETIME,
     LONG,
     REAL,
@@ -15,8 +15,8 @@ from gapless.query.kql.scalars import (
     Constant,
     Scalar,
 )
-from gapless.query.kql.sql import apply
-from gapless.query.kql.values import EPOCH_TICKS, LAST_TICKS, LONG_MAX, TICKS_PER_DAY, TICKS_PER_SECOND
+from gapless.query.kql.values.forms import TICKS_OF_TIMESTAMP, TIMESTAMP_OF_TICKS, WHOLE_DAYS
+from gapless.query.kql.values.values import EPOCH_TICKS, LAST_TICKS, LONG_MAX, TICKS_PER_DAY, TICKS_PER_SECOND
 
 FAMILY = Family("Times")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.scalars import REAL, STRING, Scalar
-from gapless.query.kql.sql import apply
+from gapless.query.kql.relational.scalars import REAL, STRING, Scalar
 
 FAMILY = Family("Units")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.scalars import DYNAMIC, Scalar
-from gapless.query.kql.sql import apply
-from gapless.query.kql.to_text import to_string
+from gapless.query.kql.relational.scalars import DYNAMIC, Scalar
+from gapless.query.kql.values.to_text import to_string
 
 FAMILY = Family("URLs")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Sequence
 
-from gapless.query.kql.calls import Call
-from gapless.query.kql.forms import TICKS_OF_TIMESTAMP, TIMESTAMP_OF_TICKS
+from gapless.query.kql.binding.calls import Call
+from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.scalars import DATETIME, Constant, Scalar
-from gapless.query.kql.sql import apply
+from gapless.query.kql.relational.scalars import DATETIME, Constant, Scalar
+from gapless.query.kql.values.forms import TICKS_OF_TIMESTAMP, TIMESTAMP_OF_TICKS
 
 FAMILY = Family("Time zones")
 

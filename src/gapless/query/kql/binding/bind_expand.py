@@ -1,0 +1,151 @@
+"""mv-expand and mv-apply: a row for each item of an array."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gapless.query.kql.binding.bind_operators import numbered, row_count
+from gapless.query.kql.binding.bind_scalar import bind
+from gapless.query.kql.binding.context import Scope
+from gapless.query.kql.binding.names import free_name, implied_name
+from gapless.query.kql.binding.tabular import Tabular
+from gapless.query.kql.emission.sql import apply
+from gapless.query.kql.errors import KqlError
+from gapless.query.kql.relational.relation import (
+    Expand,
+    Extend,
+    Lateral,
+    OneRow,
+    Rows,
+)
+from gapless.query.kql.relational.scalars import (
+    DYNAMIC,
+    LONG,
+    TYPES,
+    Column,
+    Order,
+    Ref,
+    Scalar,
+    Type,
+)
+from gapless.query.kql.syntax import operators, tree
+from gapless.query.kql.values.conversions import as_type
+from gapless.query.kql.values.json_sql import entries
+
+_LIST = Type("list")
+#: The engine gives up on a list of more items than this in one row, as Kusto cuts there.
+_ITEMS_MAX = 2_147_483_647
+
+
+class _Item:
+    """A column that is expanded: what it is made of, and the column that it becomes."""
+
+    def __init__(self, name: str, list_: Scalar, kind: str | None) -> None:
+        self.name, self.list, self.kind = name, list_, kind
+
+
+def _listed(value: Scalar, as_array: bool) -> Scalar:
+    """The items of a dynamic value, as a list of JSON: of an array its items, of a bag its members, each as a
+    bag (or as an array of name and value); anything else is one item."""
+    if as_array:
+        member = "CAST(concat('[', CAST(to_json(m.k) AS VARCHAR), ',', CAST(m.v AS VARCHAR), ']') AS JSON)"
+    else:
+        member = "CAST(concat('{', CAST(to_json(m.k) AS VARCHAR), ':', CAST(m.v AS VARCHAR), '}') AS JSON)"
+    bag = f"list_transform({entries('$1')}, lambda m: {member})"
+    sql = (
+        "CASE json_type($1) WHEN 'ARRAY' THEN from_json($1, '[\"JSON\"]')"
+        f" WHEN 'OBJECT' THEN {bag} ELSE [CAST($1 AS JSON)] END"
+    )
+    return apply(sql, (value,), _LIST)
+
+
+def _items(
+    columns: list[operators.Expansion],
+    as_array: bool,
+    limit: int | None,
+    rows: Rows,
+    scope: Scope,
+    tabular: Tabular,
+) -> list[_Item]:
+    found: list[_Item] = []
+    taken = [each.name for each in rows.columns]
+    for each in columns:
+        value = bind(each.value, scope.over(rows), tabular)
+        if value.type.name != "dynamic":
+            raise KqlError(f"mv-expand needs a dynamic value, not {value.type.name}", each.at)
+        name = each.name or implied_name(each.value) or numbered(taken)
+        if each.name is None and not isinstance(each.value, tree.Name | tree.Call):
+            name = free_name(name, taken)
+        listed = _listed(value, as_array)
+        if limit is not None:
+            listed = apply(f"list_slice($1, 1, {limit})", (listed,), _LIST)
+        found.append(_Item(name, listed, each.type))
+        taken.append(name)
+    return found
+
+
+def _typed(item: Ref, kind: str | None) -> Scalar:
+    value = apply("nullif(CAST($1 AS VARCHAR), 'null')", (item,), DYNAMIC)
+    return value if kind in (None, "dynamic") else as_type(value, TYPES[kind or "dynamic"])
+
+
+def _replaced(columns: list[Column], fresh: list[Column]) -> list[Column]:
+    names = {each.name: each for each in fresh}
+    result = [names.pop(each.name, each) for each in columns]
+    return [*result, *names.values()]
+
+
+def mv_expand(node: operators.MvExpand, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+    """Each row as many times as its arrays have items, with an item each."""
+    limit = row_count(node.limit, scope, tabular) if node.limit is not None else None
+    rows = rows.changed()
+    items = _items(node.columns, node.bag_as_array, limit, rows, scope, tabular)
+    new_id = tabular.context.new_id
+    lists = [(new_id(), item.list) for item in items]
+    position = new_id()
+    longest = f"greatest({', '.join(f'len(${index})' for index in range(1, len(items) + 1))})"
+    numbers = apply(f"range(0, {longest})", [item.list for item in items], _LIST)
+    is_counted = node.index_column is not None or bool(rows.order)
+    expanded = Expand(rows.relation, [*lists, *([(position, numbers)] if is_counted else [])])
+    values = [
+        (new_id(), _typed(Ref(id, _LIST), item.kind)) for (id, _), item in zip(lists, items, strict=True)
+    ]
+    fresh = [Column(item.name, id, value.type) for item, (id, value) in zip(items, values, strict=True)]
+    columns = _replaced(rows.columns, fresh)
+    if node.index_column is not None:
+        columns = _replaced(columns, [Column(node.index_column, position, LONG)])
+    order = [*rows.order, Order(Ref(position, LONG), False, False)] if rows.order else []
+    return replace(rows.changed(Extend(expanded, values), columns), order=order)
+
+
+def mv_apply(node: operators.MvApply, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+    """For each row, what operators make of the items of its arrays."""
+    limit = row_count(node.limit, scope, tabular) if node.limit is not None else None
+    rows = rows.changed()
+    items = _items(node.columns, False, limit, rows, scope, tabular)
+    new_id = tabular.context.new_id
+    lists = [(new_id(), item.list) for item in items]
+    position = new_id()
+    longest = f"greatest({', '.join(f'len(${index})' for index in range(1, len(items) + 1))})"
+    numbers = apply(f"range(0, {longest})", [item.list for item in items], _LIST)
+    values = [
+        (new_id(), _typed(Ref(id, _LIST), item.kind)) for (id, _), item in zip(lists, items, strict=True)
+    ]
+    fresh = [Column(item.name, id, value.type) for item, (id, value) in zip(items, values, strict=True)]
+    inner_columns = _replaced(rows.columns, fresh)
+    if node.index_column is not None:
+        inner_columns = _replaced(inner_columns, [Column(node.index_column, position, LONG)])
+    source = Extend(Expand(OneRow(), [*lists, (position, numbers)]), values)
+    start = Rows(source, inner_columns, [Order(Ref(position, LONG), False, False)], hidden=rows.hidden)
+    tabular.context.rows_deep += 1
+    body = tabular.piped(start, node.body, scope)
+    tabular.context.rows_deep -= 1
+    outer_ids = {each.id for each in rows.columns}
+    replaced = {item.name for item in items}
+    kept = [each for each in rows.columns if each.name not in replaced]
+    columns = list(kept)
+    for column in body.columns:
+        if column.id not in outer_ids:
+            columns.append(replace(column, name=free_name(column.name, (each.name for each in columns))))
+    order = [*rows.order, *body.order] if rows.order else []
+    return replace(rows.changed(Lateral(rows.relation, body.relation), columns), order=order)

@@ -1,0 +1,180 @@
+"""make-series: aggregates along an axis, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gapless.query.kql.binding.bind_operators import compute
+from gapless.query.kql.binding.bind_scalar import bind
+from gapless.query.kql.binding.bind_summarize import group_keys, grouped
+from gapless.query.kql.binding.calls import Call, invoke
+from gapless.query.kql.binding.context import Aggregates, Scope
+from gapless.query.kql.binding.names import free_name, implied_name
+from gapless.query.kql.binding.tabular import Tabular
+from gapless.query.kql.emission.sql import apply
+from gapless.query.kql.errors import KqlError, unsupported
+from gapless.query.kql.functions.registry import FUNCTIONS
+from gapless.query.kql.relational.relation import (
+    Aggregate,
+    Extend,
+    Filter,
+    Reading,
+    Rows,
+)
+from gapless.query.kql.relational.scalars import (
+    BOOL,
+    DYNAMIC,
+    LONG,
+    Column,
+    Constant,
+    Ref,
+    Scalar,
+    SubqueryValue,
+    Type,
+)
+from gapless.query.kql.syntax import operators, tree
+from gapless.query.kql.values.conversions import to_dynamic
+from gapless.query.kql.values.forms import ticks
+from gapless.query.kql.values.logic import in_form
+from gapless.query.kql.values.to_text import DATETIME_TEXT
+
+#: How many points a series may have.
+POINTS_MAX = 1_000_000
+_MAP = Type("map")
+
+
+def make_series(node: operators.MakeSeries, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+    """A row for each group, with arrays of aggregates along the axis."""
+    step = bind(node.step, scope.over(None), tabular)
+    if node.start is None or node.stop is None:
+        # Both ends may be asked of the rows, which are then read more than once.
+        rows = tabular.context.read(tabular.context.share(rows))
+    start = _bound(node, node.start, "min", rows, step, scope, tabular)
+    stop = _bound(node, node.stop, "max", rows, step, scope, tabular)
+    rows, keys = group_keys(node.keys, rows, scope, tabular)
+    axis = ticks(bind(node.axis, scope.over(rows), tabular))
+    numeric = {axis.type.name, start.type.name, stop.type.name, step.type.name} <= {"int", "long"}
+    if not numeric and (axis.type.name, start.type.name, stop.type.name, step.type.name) != (
+        "datetime",
+        "datetime",
+        "datetime",
+        "timespan",
+    ):
+        raise KqlError(
+            "make-series needs an axis, from, to and step of datetimes or of whole numbers", node.at
+        )
+    inclusive = node.stop_included
+    count = _count(start, stop, step, inclusive, node.at)
+    index = apply("($1 - $2) // $3", (axis, start, step), LONG)
+    inside = apply("$1 >= $2 AND ($1 - $2) // $3 < $4", (axis, start, step, count), BOOL)
+    rows = rows.changed(Filter(rows.relation, inside))
+    rows, index_id = compute(rows, index, tabular)
+    return _collected(node, rows, keys, index_id, (axis, start, step, count), scope, tabular)
+
+
+def _bound(
+    node: operators.MakeSeries,
+    given: tree.Expression | None,
+    extreme: str,
+    rows: Rows,
+    step: Scalar,
+    scope: Scope,
+    tabular: Tabular,
+) -> Scalar:
+    """An end of the axis: as it is given, or the bin of the first row, or the one after that of the last."""
+    if given is not None:
+        return ticks(bind(given, scope.over(None), tabular))
+    assert isinstance(rows.relation, Reading)
+    again = tabular.context.read(rows.relation.shared)
+    axis = ticks(bind(node.axis, scope.over(again), tabular))
+    call = Call("bin", node.at, tabular.context.now_ticks)
+    binned = invoke(FUNCTIONS["bin"], call, [axis, step])
+    id = tabular.context.new_id()
+    sql = f"{extreme}($1)" if extreme == "min" else "max($1) + $2"
+    found = Aggregate(again.relation, [], [(id, apply(sql, (binned, step), binned.type))])
+    column = Column("bound", id, binned.type)
+    return SubqueryValue(Rows(found, [column]), column)
+
+
+def _count(start: Scalar, stop: Scalar, step: Scalar, inclusive: bool, at: int) -> Scalar:
+    """How many points the axis has."""
+    if isinstance(start, Constant) and isinstance(stop, Constant) and isinstance(step, Constant):
+        if None in (start.value, stop.value, step.value) or step.value <= 0:
+            raise KqlError("make-series needs bounds that are not null and a positive step", at)
+        length = stop.value - start.value
+        count = max(0, length // step.value + 1 if inclusive else -(-length // step.value))
+        if count > POINTS_MAX:
+            raise KqlError(f"the series has {count} points, more than {POINTS_MAX}", at)
+        return Constant(count, LONG)
+    if not isinstance(step, Constant) or not step.value or step.value <= 0:
+        raise unsupported("make-series with a step that is no constant", at)
+    sql = "($2 - $1) // $3 + 1" if inclusive else "($2 - $1 + $3 - 1) // $3"
+    return apply(f"least(greatest({sql}, 0), {POINTS_MAX})", (start, stop, step), LONG)
+
+
+def _collected(
+    node: operators.MakeSeries,
+    rows: Rows,
+    keys: list[Column],
+    index_id: int,
+    axis: tuple[Scalar, Scalar, Scalar, Scalar],
+    scope: Scope,
+    tabular: Tabular,
+) -> Rows:
+    new_id = tabular.context.new_id
+    _, start, step, count = axis
+    inner_pairs, inner_keys = grouped(keys, tabular)
+    point = new_id()
+    found = Aggregates()
+    inner_scope = replace(scope.over(rows), aggregates=found)
+    values = []
+    for named, default in node.aggregates:
+        value = bind(named.value, inner_scope, tabular)
+        fill: Scalar = Constant(0, LONG) if default is None else bind(default, scope.over(None), tabular)
+        if value.type.name not in ("int", "long", "real"):
+            raise unsupported(f"make-series of {value.type.name}", named.at)
+        values.append((named, value, fill if fill.type.name == "real" else in_form(fill, fill.type)))
+    grouped_rows = Rows(
+        Aggregate(rows.relation, [*inner_pairs, (point, Ref(index_id, LONG))], found.found), list(inner_keys)
+    )
+    outer_pairs, shown = grouped(inner_keys, tabular)
+    start_id, count_id = new_id(), new_id()
+    lists: list[tuple[int, Scalar]] = []
+    series: list[tuple[str, Scalar]] = []
+    names = [each.name for each in shown]
+    for named, value, fill in values:
+        grouped_rows, id = compute(grouped_rows, to_dynamic(value), tabular)
+        map_id = new_id()
+        entry = "map_from_entries(list({'k': $1, 'v': coalesce($2, 'null')}))"
+        lists.append((map_id, apply(entry, (Ref(point, LONG), Ref(id, DYNAMIC)), _MAP)))
+        sql = (
+            "concat('[', array_to_string(list_transform(range(0, $2), "
+            "lambda i: coalesce(map_extract_value($1, i), coalesce($3, 'null'))), ','), ']')"
+        )
+        made = apply(sql, (Ref(map_id, _MAP), Ref(count_id, LONG), to_dynamic(fill)), DYNAMIC)
+        name = named.names[0] if named.names else implied_name(named.value) or "Column1"
+        series.append((free_name(name, names), made))
+        names.append(series[-1][0])
+    axis_name = implied_name(node.axis) or "Column1"
+    series.append((free_name(axis_name, names), _axis(Ref(start_id, start.type), step, Ref(count_id, LONG))))
+    result = Rows(Aggregate(grouped_rows.relation, outer_pairs, lists), shown)
+    if not outer_pairs:
+        total = new_id()
+        lists.append((total, apply("count(*)", (), LONG)))
+        result.relation = Filter(result.relation, apply("$1 > 0", (Ref(total, LONG),), BOOL))
+    result.relation = Extend(result.relation, [(start_id, start), (count_id, count)])
+    columns = list(shown)
+    for name, each in series:
+        result, id = compute(result, each, tabular)
+        columns.append(Column(name, id, each.type))
+    return result.changed(columns=columns)
+
+
+def _axis(start: Scalar, step: Scalar, count: Scalar) -> Scalar:
+    """The points of the axis as an array."""
+    if start.type.name == "datetime":
+        moment = DATETIME_TEXT.replace("$1", "($1 + i * $2)")
+        text = f"list_transform(range(0, $3), lambda i: {moment})"
+        return apply(f"CAST(to_json({text}) AS VARCHAR)", (start, step, count), DYNAMIC)
+    points = "list_transform(range(0, $3), lambda i: $1 + i * $2)"
+    return apply(f"CAST(to_json({points}) AS VARCHAR)", (start, step, count), DYNAMIC)

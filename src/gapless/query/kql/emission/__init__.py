@@ -1,0 +1,1 @@
+"""From the relational form to SQL."""

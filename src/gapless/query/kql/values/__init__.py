@@ -1,0 +1,1 @@
+"""Types of values: their forms, conversions, comparisons and arithmetic."""
