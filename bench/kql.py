@@ -310,7 +310,7 @@ def rule_tables(schemas: Path | None) -> dict[str, TableSchema]:
     if schemas is None:
         return dict(known_tables())
     for name, columns in json.loads(schemas.read_text()).items():
-        kept = [Column(c, k) for c, k in columns.items() if k != "decimal"]
+        kept = [Column(c, k) for c, k in columns.items() if k in _JSON_TYPES]
         tables[name] = TableSchema(name, tuple(kept))
     return tables | dict(known_tables())
 
