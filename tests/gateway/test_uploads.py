@@ -296,9 +296,9 @@ class HeldSieve(NoSieve):
     def check(self, stream: RuleStream) -> None:
         """All can be."""
 
-    def kept(self, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
+    def kept(self, key: StreamKey, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
         assert self.go.wait(30)
-        return super().kept(stream, lines, received_us)
+        return super().kept(key, stream, lines, received_us)
 
 
 def test_a_slow_transform_holds_up_only_what_is_filtered_and_little_of_that(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from gapless.model.errors import Refused
 from gapless.model.rule import RuleStream
+from gapless.model.stream import GATEWAY_AGENT, StreamKey
 from gapless.model.tables import Column
 from gapless.platform.sieve import SieveProcess
 
 COLUMNS = (Column("Level", "string"), Column("n", "long"), Column("At", "datetime"), Column("d", "dynamic"))
+KEY = StreamKey("contoso", "App_CL", GATEWAY_AGENT, "dcr-1:Custom-App")
 NOW_US = 1_725_282_000_000_000  # 2024-09-02 13:00 UTC
 
 
@@ -55,7 +57,7 @@ def sieve() -> Iterator[SieveProcess]:
 )
 def test_a_transform_keeps_what_it_says(sieve: SieveProcess, transform: str, kept: list[int]) -> None:
     sieve.check(stream(transform))
-    assert sieve.kept(stream(transform), RECORDS, NOW_US).nonzero()[0].tolist() == kept
+    assert sieve.kept(KEY, stream(transform), RECORDS, NOW_US).nonzero()[0].tolist() == kept
 
 
 @pytest.mark.system
@@ -63,14 +65,14 @@ def test_a_known_table_has_its_own_columns(sieve: SieveProcess) -> None:
     of = stream("source | where ResultType == '0'", (), "Microsoft-SigninLogs")
     sieve.check(of)
     records = lines({"ResultType": "0"}, {"ResultType": 50126}, {"ResultType": 0})
-    assert sieve.kept(of, records, NOW_US).tolist() == [True, False, True]
+    assert sieve.kept(KEY, of, records, NOW_US).tolist() == [True, False, True]
 
 
 @pytest.mark.system
 def test_records_that_are_no_rows_are_kept(sieve: SieveProcess) -> None:
     twice = b'{"x":1,"x":2}\n'  # has no place in a row
     deep = b'{"d":' + b"[" * 70 + b"]" * 70 + b"}\n"
-    assert sieve.kept(stream("source | where false"), twice + deep + b"{}\n", NOW_US).tolist() == [
+    assert sieve.kept(KEY, stream("source | where false"), twice + deep + b"{}\n", NOW_US).tolist() == [
         True,
         True,
         False,
@@ -98,16 +100,18 @@ def test_what_is_not_supported_is_refused(
 @pytest.mark.system
 def test_a_transform_that_fails_keeps_all_and_stops_nobody_else() -> None:
     greedy = stream("source | where array_length(range(1, 100000000 + n, 1)) > 3")
+    nothing = stream("source | where false")
+    other = StreamKey("fabrikam", "App_CL", GATEWAY_AGENT, "dcr-2:Custom-App")
     sieve = SieveProcess(answer_s_max=10, pause_s=3600)
     try:
         for _ in range(2):
-            assert sieve.kept(greedy, RECORDS, NOW_US).all()
-            assert not sieve.kept(stream("source | where false"), RECORDS, NOW_US).any()
+            assert sieve.kept(KEY, greedy, RECORDS, NOW_US).all()
+            assert not sieve.kept(KEY, nothing, RECORDS, NOW_US).any()
         assert sieve._process is not None
         sieve._process.kill()
-        assert sieve.kept(stream("source | where false"), RECORDS, NOW_US).all(), "nobody knows: all are kept"
-        assert not sieve.kept(stream("source | where n < 0"), RECORDS, NOW_US).any(), (
-            "another takes its place"
-        )
+        assert sieve.kept(KEY, nothing, RECORDS, NOW_US).all(), "nobody knows: all are kept"
+        # A new process answers for another tenant's rule, though that one says the same.
+        assert not sieve.kept(other, nothing, RECORDS, NOW_US).any()
+        assert sieve.kept(KEY, nothing, RECORDS, NOW_US).all(), "not asked again so soon"
     finally:
         sieve.close()

@@ -12,6 +12,7 @@ from gapless.log.port import EntryReader
 from gapless.log.segments import Message
 from gapless.model.errors import Refused
 from gapless.model.rule import RuleStream
+from gapless.model.stream import StreamKey
 
 
 class Sieve(Protocol):
@@ -22,9 +23,9 @@ class Sieve(Protocol):
         """Raises Refused for a transform that is wrong or not supported, Unavailable if nobody can say
         now."""
 
-    def kept(self, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
+    def kept(self, key: StreamKey, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
         """Which of the records in ``lines``, each ended by a newline, the transform keeps; all of them if it
-        fails."""
+        fails. ``key`` is what they are counted as: rules of several tenants may say the same."""
 
 
 class NoSieve:
@@ -34,7 +35,7 @@ class NoSieve:
         """Raises Refused."""
         raise Refused(f"the transform of stream {stream.name} is not supported here: leave it out")
 
-    def kept(self, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
+    def kept(self, key: StreamKey, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
         """All of them."""
         return np.ones(lines.count(b"\n"), np.bool_)
 

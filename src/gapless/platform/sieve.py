@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from gapless.model.errors import GaplessError, Refused, Unavailable
 from gapless.model.rule import RuleStream
+from gapless.model.stream import StreamKey
 from gapless.platform.sieve_engine import SieveAnswer, SieveRequest
 from gapless.query.frames import header, read_frame
 
@@ -32,7 +33,8 @@ class SieveProcess:
     """``gapless.gateway.ports.Sieve``. Used from one thread, which must outlive it.
 
     A transform that has no answer within ``answer_s_max`` is killed with the process, and is not run again
-    for ``pause_s``: so one rule holds up the others for so long at the most, and not all the time.
+    for the records of that key for ``pause_s``: so one rule holds up the others for so long at the most, and
+    not all the time.
     """
 
     def __init__(
@@ -42,25 +44,26 @@ class SieveProcess:
         self._start_s_max = start_s_max
         self._pause_s = pause_s
         self._process: subprocess.Popen[bytes] | None = None
-        self._paused_until_s: dict[RuleStream, float] = {}
+        self._paused_until_s: dict[StreamKey, float] = {}
 
     def check(self, stream: RuleStream) -> None:
         """Raises Refused for a transform that is no KQL or does anything but filter, and Unavailable if that
         cannot be found out now."""
         self._ask(SieveRequest(stream, b"", time.time_ns() // 1000))
 
-    def kept(self, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
+    def kept(self, key: StreamKey, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
         """Which of the records the transform keeps: all that are no rows, and all of them if it fails."""
         count = lines.count(b"\n")
-        if time.monotonic() >= self._paused_until_s.get(stream, 0.0):
-            self._paused_until_s.pop(stream, None)
+        now_s = time.monotonic()
+        self._paused_until_s = {each: at_s for each, at_s in self._paused_until_s.items() if at_s > now_s}
+        if key not in self._paused_until_s:
             try:
                 answer = self._ask(SieveRequest(stream, lines, received_us))
                 return np.unpackbits(np.frombuffer(answer.kept, np.uint8), count=count).astype(np.bool_)
             except GaplessError as error:
-                _log.warning("transform_failed", stream=stream.name, table=stream.table, error=str(error))
+                _log.warning("transform_failed", tenant=key.tenant, source=key.source, error=str(error))
                 if isinstance(error, Unavailable):
-                    self._paused_until_s[stream] = time.monotonic() + self._pause_s
+                    self._paused_until_s[key] = time.monotonic() + self._pause_s
         return np.ones(count, np.bool_)
 
     def close(self) -> None:

@@ -191,7 +191,7 @@ class Uploads:
         records = records_of(data)
         kept, filtered = records, list[msgspec.Raw]()
         if stream.filters and records:
-            mask = self._sieve.kept(stream, lines_of(records), received_us)
+            mask = self._sieve.kept(rule.key(stream), stream, lines_of(records), received_us)
             kept, filtered = list(compress(records, mask)), list(compress(records, ~mask))
         parts = []
         if filtered:
