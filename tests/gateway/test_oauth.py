@@ -103,7 +103,8 @@ def test_what_is_refused_is_said_as_oauth_says_it(running: Platform) -> None:
     assert refused(ask(running, known | {"client_secret": "gls_x"})) == invalid
     assert refused(ask(running, known | {"client_id": "x"})) == invalid
     assert refused(ask(running, {"grant_type": "client_credentials"})) == invalid
-    assert refused(ask(running, known, headers={"Authorization": "Basic ~"})) == invalid
+    by_basic = ask(running, known, headers={"Authorization": "Basic ~"})
+    assert refused(by_basic) == invalid and by_basic.headers["WWW-Authenticate"].startswith("Basic realm=")
     assert refused(ask(running, known | {"grant_type": "password"})) == (400, "unsupported_grant_type")
     path = "/contoso/oauth2/v2.0/token"
     form = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -24,7 +24,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Problem(Refused):
-    """A refusal with an HTTP status and a code of its own."""
+    """A refusal with an HTTP status and a code of its own. ``challenge`` says with 401 how to introduce
+    oneself (RFC 9110, 11.6.1)."""
+
+    challenge = "Bearer"
 
     def __init__(self, status: int, code: str, text: str) -> None:
         super().__init__(text)
@@ -77,8 +80,8 @@ def problem_response(error: GaplessError, shape: Shape = plain_shape) -> Respons
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     elif status == 503:
         headers["Retry-After"] = "1"
-    elif status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+    elif status == 401 and isinstance(error, Problem):
+        headers["WWW-Authenticate"] = error.challenge
     return json_response(shape(error.code, text_of(error)), status, headers)
 
 

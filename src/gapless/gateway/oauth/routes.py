@@ -217,6 +217,8 @@ def _basic(request: Request) -> tuple[str, str] | None:
 
 
 def _unknown_client(what: str) -> Problem:
-    return Problem(
+    problem = Problem(
         401, "invalid_client", f"{what} is unknown or revoked: `gapless token create --client` makes one"
     )
+    problem.challenge = 'Basic realm="Gapless"'  # RFC 6749, 5.2; RFC 7617, 2
+    return problem
