@@ -172,11 +172,18 @@ class Site:
         self.until(lambda: self.stored() == wanted, timeout_s)
 
     def complete(self, timeout_s: float = 60) -> dict[str, Any]:
-        """Until the audit says that nothing is missing; the audit."""
-        self.until(lambda: self.audit().get("verdict") == "complete", timeout_s)
-        found = self.audit()
-        totals = found["totals"]
-        assert (totals["stored"], totals["missing"], totals["lost"]) == (self.written * self.sources, 0, 0)
+        """Until the audit says that nothing is missing, and counts all that was written: a verdict is of some
+        seconds ago, the totals are of now. The audit."""
+        found: dict[str, Any] = {}
+
+        def counted() -> bool:
+            found.clear()
+            found.update(self.audit())
+            totals = found.get("totals", {})
+            accounts = tuple(totals.get(name) for name in ("stored", "missing", "lost"))
+            return found.get("verdict") == "complete" and accounts == (self.written * self.sources, 0, 0)
+
+        self.until(counted, timeout_s)
         return found
 
 
