@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from itertools import count
 from random import Random
 
@@ -95,53 +96,42 @@ def test_a_chain_that_rotted_in_any_bit_is_none() -> None:
         disk.damage("agent/claims.json", good)
 
 
+def started(disk: SimDisk, mints: Iterator[int]) -> Spool:
+    spool = Spool(
+        disk,
+        "spool",
+        SpoolSettings(),
+        now_us=lambda: 7,
+        mint=lambda: f"{next(mints):032x}",
+        place=lambda _: "here",
+    )
+    spool.start([STREAM], Acks())
+    return spool
+
+
 def test_a_spool_that_rotted_is_claimed_as_at_least_until_another_epoch_begins() -> None:
     """Whoever reads it before the collector mended it would else say less than was said before."""
     disk, mints = SimDisk(Random(1)), count(1)
-
-    def started() -> Spool:
-        spool = Spool(
-            disk,
-            "spool",
-            SpoolSettings(),
-            now_us=lambda: 7,
-            mint=lambda: f"{next(mints):032x}",
-            place=lambda _: "here",
-        )
-        spool.start([STREAM], Acks())
-        return spool
 
     def claimed() -> list[tuple[int, bool]]:
         view = SpoolView(disk, "spool")
         view.follow_all()
         return [(claim.next, claim.at_least) for claim in stream_claims(view, Acks())]
 
-    spool = started()
+    spool = started(disk, mints)
     spool.add_batch(STREAM, b"x", raw_bytes=3, count=3, parts=(), marks=(), cursors=(), times=Times(1, 1))
     spool.commit()
     assert claimed() == [(3, False)]
     disk.flip(f"spool/{0:020d}.log", 8 * spool.view.batches[0].position)
     spool.close()
     assert claimed() == [(0, True)]
-    started()
+    started(disk, mints)
     assert claimed() == [(0, True), (0, False)]
 
 
 def test_a_spool_that_its_writer_did_not_open_since_the_power_failed_is_no_step_back() -> None:
     """What the file tells readers of may be old then; the spool itself is whole."""
     disk, mints = SimDisk(Random(1), fates=[Fate.DROPPED]), count(1)
-
-    def started() -> Spool:
-        spool = Spool(
-            disk,
-            "spool",
-            SpoolSettings(),
-            now_us=lambda: 7,
-            mint=lambda: f"{next(mints):032x}",
-            place=lambda _: "here",
-        )
-        spool.start([STREAM], Acks())
-        return spool
 
     def claimed() -> tuple[int, bool]:
         claimant = Claimant(disk, "spool/claims", "host-7", SIGNER)
@@ -150,11 +140,11 @@ def test_a_spool_that_its_writer_did_not_open_since_the_power_failed_is_no_step_
         return claim.next, claim.at_least
 
     for _ in range(2):  # its opening makes durable what it tells; a commit does not
-        spool = started()
+        spool = started(disk, mints)
         spool.add_batch(STREAM, b"x", raw_bytes=3, count=3, parts=(), marks=(), cursors=(), times=Times(1, 1))
         spool.commit()
     assert claimed() == (6, False)
     disk.crash()
     assert [claimed() for _ in range(3)] == [(3, True)] * 3
-    started()
+    started(disk, mints)
     assert claimed() == (6, False)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Annotated, Any
 
 import typer
 
-from gapless import clock
 from gapless.cli.client import connect
-from gapless.cli.loss import checked_reason, row_of
-from gapless.cli.options import DATA_DEFAULT, Ca, Data, Tenant, Token, Url, group, time_us
+from gapless.cli.declaring import EpochId, StreamId, checked_reason, loss_of, row_of
+from gapless.cli.options import DATA_DEFAULT, Ca, Data, Tenant, Token, Url, group
 from gapless.cli.output import say, write
-from gapless.model.claim import Loss
 from gapless.model.errors import Refused
-from gapless.model.stream import StreamKey
 
 app = group("Epochs: where they ended.")
 
@@ -27,8 +23,8 @@ def epochs() -> None:
 @app.command("accept")
 def accept(
     tenant: Tenant,
-    stream: Annotated[str, typer.Option(help="The stream's identity, as `gapless audit` shows it.")],
-    epoch: Annotated[str, typer.Option(help="The epoch, as `gapless audit` shows it.")],
+    stream: StreamId,
+    epoch: EpochId,
     reason: Annotated[str, typer.Option(help="Why nobody can say more; it stays for ever.")],
     data: Data = DATA_DEFAULT,
     url: Url = None,
@@ -47,23 +43,7 @@ def accept(
             raise Refused(
                 "this epoch is closed or goes on: take one that `gapless audit` says has no known end"
             )
-        loss = _loss(row, reason)
+        loss = loss_of(row, [row["open_end"]], reason, ended_at=row["claimed"])
         client.post("/v1/losses", loss, Any)
     write(f"{loss.id}\n".encode())
     say([f"the epoch is taken to have ended at {loss.ended_at}: `gapless audit` shows it for ever"])
-
-
-def _loss(row: dict[str, Any], reason: str) -> Loss:
-    now_us = clock.now_us()
-    between = row["open_end"]
-    return Loss(
-        id=uuid.uuid4().hex,
-        stream=StreamKey(row["tenant"], row["table"], row["agent"], row["source"]),
-        epoch=row["epoch"],
-        cause="operator",
-        declared_us=now_us,
-        not_before_us=time_us("not_before", between["not_before"]) or 0,
-        not_after_us=time_us("not_after", between["not_after"]) or now_us,
-        ended_at=row["claimed"],
-        evidence=reason,
-    )

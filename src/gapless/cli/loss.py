@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import re
-import uuid
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 import typer
 
-from gapless import clock
-from gapless.cli.client import Client, connect
-from gapless.cli.options import DATA_DEFAULT, Ca, Data, Tenant, Token, Url, group, time_us
+from gapless.cli.client import connect
+from gapless.cli.declaring import EpochId, StreamId, checked_reason, loss_of, row_of
+from gapless.cli.options import DATA_DEFAULT, Ca, Data, Tenant, Token, Url, group
 from gapless.cli.output import say, write
-from gapless.model.claim import Loss
 from gapless.model.errors import Refused
-from gapless.model.stream import StreamKey, check_epoch
 
 app = group("Losses: what is declared gone.")
 
 _RANGE = re.compile(r"([0-9]{1,18}):([0-9]{1,18})\Z")
-_REASON_CHARACTERS_MAX = 1000
 
 
 @app.callback()
@@ -31,8 +26,8 @@ def losses() -> None:
 @app.command("declare")
 def declare(
     tenant: Tenant,
-    stream: Annotated[str, typer.Option(help="The stream's identity, as `gapless audit` shows it.")],
-    epoch: Annotated[str, typer.Option(help="The epoch, as `gapless audit` shows it.")],
+    stream: StreamId,
+    epoch: EpochId,
     range_: Annotated[
         str,
         typer.Option("--range", metavar="FIRST:NEXT", help="The seqs that are lost, NEXT not among them."),
@@ -49,29 +44,10 @@ def declare(
     with connect(data, url, token, ca) as client:
         row = row_of(client, tenant, stream, epoch)
         missing = _missing(row, first, next_)
-        loss = _loss(row, first, next_, reason)
+        loss = loss_of(row, _gaps(row, first, next_), reason, ranges=((first, next_),))
         client.post("/v1/losses", loss, Any)
     write(f"{loss.id}\n".encode())
     say([f"declared [{first}, {next_}) lost, {missing} of them missing: `gapless audit` shows it for ever"])
-
-
-def checked_reason(reason: str) -> str:
-    """The reason, if it is one. Raises Refused."""
-    if not 0 < len(reason.strip()) <= _REASON_CHARACTERS_MAX:
-        raise Refused(f"--reason is empty or too long: give 1 to {_REASON_CHARACTERS_MAX} characters")
-    return reason
-
-
-def row_of(client: Client, tenant: str, stream: str, epoch: str) -> dict[str, Any]:
-    """What the audit says of an epoch. Raises Refused if there is none such."""
-    check_epoch(epoch)
-    report = client.get(f"/v1/audit?{urlencode({'tenant': tenant})}", dict[str, Any])
-    row: dict[str, Any] | None = next(
-        (each for each in report["streams"] if (each["stream"], each["epoch"]) == (stream, epoch)), None
-    )
-    if row is None:
-        raise Refused(f"tenant {tenant} has no such stream and epoch: see `gapless audit --format json`")
-    return row
 
 
 def _missing(row: dict[str, Any], first: int, next_: int) -> int:
@@ -83,24 +59,6 @@ def _missing(row: dict[str, Any], first: int, next_: int) -> int:
     if not missing and not row["pending"]:
         raise Refused(f"nothing of {first}:{next_} is missing: take a gap that `gapless audit` shows")
     return missing
-
-
-def _loss(row: dict[str, Any], first: int, next_: int, reason: str) -> Loss:
-    now_us = clock.now_us()
-    gaps = _gaps(row, first, next_)
-    before = [time_us("not_before", gap["not_before"]) or 0 for gap in gaps]
-    after = [time_us("not_after", gap["not_after"]) or now_us for gap in gaps]
-    return Loss(
-        id=uuid.uuid4().hex,
-        stream=StreamKey(row["tenant"], row["table"], row["agent"], row["source"]),
-        epoch=row["epoch"],
-        cause="operator",
-        declared_us=now_us,
-        not_before_us=min(before, default=0),
-        not_after_us=max(after, default=now_us),
-        ranges=((first, next_),),
-        evidence=reason,
-    )
 
 
 def _gaps(row: dict[str, Any], first: int, next_: int) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gapless.model.errors import Refused
+from gapless.model.errors import UNDECODABLE, Refused
 from gapless.model.rule import IDENTITY, RuleStream
 from gapless.model.tables import Column
 
@@ -45,7 +45,7 @@ def streams_of(data: bytes) -> tuple[RuleStream, ...]:
     """The streams of a rule that Azure wrote, as JSON. Raises Refused where it cannot be read as one."""
     try:
         document = msgspec.json.decode(data, type=_Document)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise Refused(f"this is not a data collection rule as Azure writes it: {error}") from error
     rule: _Properties = document.properties or document
     streams = [

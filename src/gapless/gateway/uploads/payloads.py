@@ -16,6 +16,7 @@ import zstandard
 from gapless.gateway.problems import Problem
 from gapless.log.disk import Buffer
 from gapless.model.batch import payload_digest
+from gapless.model.errors import UNDECODABLE
 
 _GZIP_WBITS = 31  # zlib's number for "with gzip's head and checksum"
 _BOM = b"\xef\xbb\xbf"
@@ -63,7 +64,7 @@ def records_of(body: bytes) -> list[msgspec.Raw]:
         if b"\n" in body:
             # Within strings there is none, as the parser has just said.
             records = _records.decode(body.replace(b"\n", b" "))
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise _malformed(f"the body is not a JSON array in UTF-8: {error}") from error
     heads = b"\n".join((b"", *records))
     if heads.count(b"\n{") != len(records):
