@@ -69,6 +69,7 @@ class Stopped:
         of.start_agent(SPOOL)
         of.write(40)
         of.settle()
+        of.complete()  # the books have it, too: of a journal that is harmed they need nothing any more
         of.processes[1].kill_child()  # a restart to be told
         of.processes[0].kill()
         of.write(20)
@@ -181,7 +182,7 @@ def test_an_agent_whose_pinned_key_is_damaged_keeps_all_it_has_and_says_so(stopp
 
 @pytest.mark.system
 def test_a_damaged_journal_costs_what_only_it_had(stopped: Stopped) -> None:
-    """The lake has it all already; so only the archive is gone, and that is said."""
+    """The lake and the books have it all already; so only the archive is gone, and that is said."""
     harm(stopped, (f"data/journal/{SEGMENT}",), "zeroed")
     stopped.starts()
     of = stopped.of
