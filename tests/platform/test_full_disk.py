@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crash_rig import ALL, Site, site
@@ -111,10 +112,12 @@ def test_a_spool_that_gives_up_the_oldest_says_exactly_what_even_if_it_is_killed
         of.until(lambda: not of.agent_points.waiting() and of.read_bytes() == size, reviving=False)
 
         def accounted() -> bool:
-            totals = of.audit().get("totals", {"stored": 0, "lost": 0})
-            return bool(totals["lost"] and totals["stored"] + totals["lost"] == of.written)
+            found.update(of.audit())
+            totals = found.get("totals", {"stored": 0, "lost": 0})
+            settled = totals["lost"] and totals["stored"] + totals["lost"] == of.written
+            return bool(settled and found["verdict"] == "incomplete")
 
+        found: dict[str, Any] = {}
         of.until(accounted)
-        found, stored = of.audit(), of.stored()
-        assert (found["verdict"], found["totals"]["missing"]) == ("incomplete", 0)
-        assert stored == [[0, found["totals"]["stored"], found["totals"]["stored"], 0, of.written - 1]]
+        assert found["totals"]["missing"] == 0
+        assert of.stored() == [[0, found["totals"]["stored"], found["totals"]["stored"], 0, of.written - 1]]
