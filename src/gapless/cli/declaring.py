@@ -1,4 +1,4 @@
-"""What operators' losses have in common: which epoch, why, and what is posted."""
+"""What operators' decisions have in common: which stream and epoch, why, and what is posted."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ from gapless.model.stream import StreamKey, check_epoch
 _REASON_CHARACTERS_MAX = 1000
 
 StreamId = Annotated[
-    str, typer.Option("--stream", help="The stream's identity, as `gapless audit` shows it.")
+    str,
+    typer.Option("--stream", help="The stream's identity, as `gapless audit --format json` shows it."),
 ]
-EpochId = Annotated[str, typer.Option("--epoch", help="The epoch, as `gapless audit` shows it.")]
+EpochId = Annotated[
+    str, typer.Option("--epoch", help="The epoch, as `gapless audit --format json` shows it.")
+]
 
 
 def checked_reason(reason: str) -> str:

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from gapless.cli.client import connect
+from gapless.cli.declaring import StreamId, checked_reason
 from gapless.cli.options import DATA_DEFAULT, Ca, Data, Token, Url, group
 from gapless.cli.output import say
-from gapless.model.errors import Refused
 
 app = group("Streams: which are expected to claim.")
 
@@ -21,7 +21,7 @@ def streams() -> None:
 
 @app.command("decommission")
 def decommission(
-    stream: Annotated[str, typer.Option(help="Its identity, as `gapless audit --format json` shows it.")],
+    stream: StreamId,
     reason: Annotated[str, typer.Option(help="Why; it stays in the journal for ever.")],
     data: Data = DATA_DEFAULT,
     url: Url = None,
@@ -32,8 +32,7 @@ def decommission(
 
     What its agent still held, when it was last heard of, is missing from then on.
     """
-    if not reason.strip():
-        raise Refused("--reason is empty: say why, it stays for ever")
+    checked_reason(reason)
     with connect(data, url, token, ca) as client:
         client.post("/v1/decommissions", {"stream": stream, "reason": reason}, dict[str, Any])
     say([f"stream {stream} is decommissioned"])
