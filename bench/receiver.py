@@ -6,18 +6,14 @@ python -m bench.receiver       prints its port
 from __future__ import annotations
 
 import socketserver
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 
-from gapless.log.frame import decode_all
-from gapless.model.batch import BatchHeader
-from gapless.model.receipt import Receipt
 from gapless.model.signing import Signer
+from gapless.testing.impostors import forged
 
 _SIGNER = Signer(bytes(32))
-_FRAMES_MAX = 1000
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -31,40 +27,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/claims"):
             self._answer({"losses": [], "fenced": []})
         else:
-            self._answer({"results": [_result(bytes(frame.meta)) for frame in _frames(body)]})
+            self._send(forged(_SIGNER, self.path, body).data)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
 
     def _answer(self, message: object) -> None:
-        data = msgspec.json.encode(message)
+        self._send(msgspec.json.encode(message))
+
+    def _send(self, data: bytes) -> None:
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(data)}\r\n\r\n"
         self.wfile.write(head.encode() + data)
-
-
-def _frames(body: bytes) -> list:  # type: ignore[type-arg]
-    return list(decode_all(body, frames_max=_FRAMES_MAX))
-
-
-def _result(meta: bytes) -> dict[str, object]:
-    header = msgspec.json.decode(meta, type=BatchHeader)
-    receipt = Receipt(
-        stream=header.stream,
-        epoch=header.epoch,
-        first=header.first,
-        next=header.next,
-        digest=header.digest,
-        position=0,
-        journaled_us=time.time_ns() // 1000,
-    )
-    return {
-        "status": "receipt",
-        "stream": header.stream.id,
-        "epoch": header.epoch,
-        "first": header.first,
-        "next": header.next,
-        "receipt": _SIGNER.sign(receipt),
-    }
 
 
 class _Server(ThreadingHTTPServer):
