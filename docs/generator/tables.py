@@ -46,6 +46,9 @@ def tables_page() -> str:
         "Any name of letters, digits and underscores that begins with a letter and ends in `_CL`, of at most "
         "63 characters, is a table without a definition.",
         _columns(table_schema("Any_CL").columns, _CUSTOM),
+        "What data collection rules declare are columns, too: of all its records, computed from `Data` when "
+        "they are asked for. A value that does not convert to its column's type is null there. "
+        "`gapless tables` shows them.",
         "## System columns",
         "Every row of every table has these after the table's own columns.",
         _columns(SYSTEM_COLUMNS, _SYSTEM),

@@ -23,10 +23,12 @@ from gapless.gateway.ports import NoSieve
 from gapless.gateway.settings import GatewaySettings
 from gapless.model.batch import BatchHeader
 from gapless.model.claim import ClaimSet, StreamClaim, statement_digest
+from gapless.model.declared import Declared
 from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, RuleEntry
 from gapless.model.rule import Rule, RuleStream
 from gapless.model.signing import verify
 from gapless.model.stream import GATEWAY_AGENT, EpochOpen, StreamKey
+from gapless.model.tables import Column
 from waiting import until
 
 from .faults import FaultyDisk
@@ -344,12 +346,65 @@ def test_nobody_else_speaks_for_the_gateways_streams(running: Platform) -> None:
         {"name": "Custom-App", "table": "App_CL", "columns": [{"name": "a b", "type": "long"}]},
         {"name": "Custom-App", "table": "App_CL", "columns": 2 * [{"name": "a", "type": "long"}]},
         {"name": "Custom-App", "table": "App_CL", "transform": "source | frobnicate"},
+        {"name": "Custom-App", "table": "App_CL", "columns": [{"name": "Data", "type": "dynamic"}]},
+        {"name": "Custom-App", "table": "App_CL", "columns": [{"name": "rawData", "type": "string"}]},
+        {"name": "Custom-App", "table": "App_CL", "columns": [{"name": "_seq", "type": "long"}]},
+        {"name": "Custom-App", "table": "App_CL", "columns": [{"name": "TimeGenerated", "type": "string"}]},
+        {
+            "name": "Custom-App",
+            "table": "App_CL",
+            "columns": [{"name": "a", "type": "long"}, {"name": "A", "type": "long"}],
+        },
     ],
 )
 def test_a_rule_that_cannot_be_is_refused(running: Platform, stream: dict[str, Any]) -> None:
     answer = running.post("/v1/rules", json={"tenant": "contoso", "streams": [stream]}, headers=running.admin)
     assert answer.status_code == 422, answer.text
     assert running.entries(Kind.RULE) == []
+
+
+def of_column(name: str, kind: str, table: str = "App_CL", tenant: str = "contoso") -> dict[str, Any]:
+    column = {"name": name, "type": kind}
+    return {"tenant": tenant, "streams": [{"name": "Custom-X", "table": table, "columns": [column]}]}
+
+
+def test_rules_in_force_must_not_contradict_each_other(running: Platform) -> None:
+    first = make_rule(running)
+    for wanted in (of_column("n", "string"), of_column("N", "long")):
+        answer = running.post("/v1/rules", json=wanted, headers=running.admin)
+        assert answer.status_code == 422
+        assert f"rule {first} declares n long" in answer.json()["error"]["text"]
+    make_rule(running, of_column("n", "long"))
+    make_rule(running, of_column("n", "string", tenant="fabrikam"))
+    make_rule(running, of_column("n", "string", table="Other_CL"))
+    two = [
+        {**of_column("x", kind)["streams"][0], "name": f"Custom-{kind}"}  # one rule against itself
+        for kind in ("long", "real")
+    ]
+    answer = running.post("/v1/rules", json={"tenant": "contoso", "streams": two}, headers=running.admin)
+    assert answer.status_code == 422 and "Custom-long of this rule" in answer.json()["error"]["text"]
+
+
+def test_declared_columns_outlive_their_rule_and_the_gateway(tmp_path: Path) -> None:
+    def declared(running: Platform) -> Declared:
+        return running.gateway.uploads.declared("contoso")["App_CL"]
+
+    with platform(tmp_path) as running:
+        rule = make_rule(running)
+        make_rule(running, of_column("x", "real"))
+        assert declared(running) == Declared(2, (Column("n", "long"), Column("x", "real")))
+        assert running.request("DELETE", f"/v1/rules/{rule}", headers=running.admin).status_code == 200
+        assert declared(running).version == 2
+        make_rule(running, of_column("N", "string"))
+        make_rule(running, of_column("N", "string"))
+        last = declared(running)
+        assert last == Declared(3, (Column("N", "string"), Column("x", "real")))
+        assert "App_CL" not in running.gateway.uploads.declared("fabrikam")
+    with platform(tmp_path) as running:
+        assert declared(running) == last
+    (tmp_path / "index.sqlite").unlink()
+    with platform(tmp_path) as running:
+        assert declared(running) == last
 
 
 def test_rules_are_their_tenants_and_bounded(tmp_path: Path) -> None:

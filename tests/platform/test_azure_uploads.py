@@ -7,11 +7,13 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.monitor.ingestion import LogsIngestionClient, LogsUploadError
+from azure.monitor.query import LogsQueryClient, LogsQueryResult
 from azure_rig import Platform, azure
 from crash_rig import Points
 from platform_rig import cli, until
@@ -174,6 +176,48 @@ def test_what_a_rule_filters_is_counted_and_kept_in_the_journal(platform: Platfo
     id_ = f"{filtered['stream']}/{filtered['epoch']}/7"
     shown = platform.done("show", "--tenant", "sieved", "--table", TABLE, "--id", id_, "--format", "json")
     assert json.loads(shown)["place"] == "filtered" and json.loads(json.loads(shown)["raw"])["n"] == 21
+
+
+@pytest.mark.system
+def test_what_a_rule_declares_are_columns_of_all_that_is_in_its_table(platform: Platform) -> None:
+    """Records that were there before the rule, those of a client, and lines of a file."""
+    lines = b'{"Status": "x", "Took": "00:00:01.5", "n": "7"}\nno JSON at all\n'
+    sent = ("send", "--tenant", "typed", "--table", TABLE, "-")
+    assert cli(*sent, data=platform.data, stdin=lines)[0] == 0
+    declared = ("TimeGenerated:datetime", "Status:string", "Took:timespan", "n:long", "At:datetime")
+    columns = [option for each in declared for option in ("--column", each)]
+    rule = platform.done("dcr", "create", "--tenant", "typed", "--stream", STREAM, *columns).strip()
+    record = {"TimeGenerated": "2024-09-02T00:00:00Z", "Status": "y", "n": 8, "At": "2024-09-01"}
+    with client(platform, "typed") as azure_client:
+        azure_client.upload(rule, STREAM, [record, {"Status": "x", "n": "many"}])
+    asking = LogsQueryClient(platform.credential("typed", "read"), endpoint=platform.url)
+
+    def rows(text: str) -> list[list[Any]]:
+        answer = asking.query_workspace("typed", text, timespan=None)
+        assert isinstance(answer, LogsQueryResult)
+        return [list(row) for row in answer.tables[0].rows]
+
+    until(lambda: rows("App_CL | count") == [[4]], 60)
+    assert rows("App_CL | where Status == 'x' | summarize count(), sum(n), max(Took)") == [
+        [2, 7, "00:00:01.5000000"]
+    ]
+    assert rows("App_CL | where n > 7 | project At, TimeGenerated") == [
+        [datetime(2024, 9, 1, tzinfo=UTC), datetime(2024, 9, 2, tzinfo=UTC)]
+    ]
+    # What is no long is not lost.
+    assert rows("App_CL | where isnull(n) and isnotnull(Data.n) | project tostring(Data.n)") == [["many"]]
+    code, _, words = cli(
+        "dcr", "create", "--tenant", "typed", "--stream", "Custom-Two", "--table", TABLE,
+        "--column", "n:string", data=platform.data,
+    )  # fmt: skip
+    assert code == 2 and f"rule {rule} declares n long" in words
+    shown = platform.done("tables", "--tenant", "typed", TABLE, "--format", "json")
+    (table,) = json.loads(shown)
+    assert {"name": "n", "type": "long"} in table["columns"] and table["timespanColumn"] == "TimeGenerated"
+    assert "Status" in platform.done("tables", "--tenant", "typed", TABLE)
+    assert TABLE in platform.done("tables", "--tenant", "typed")
+    code, _, words = cli("tables", "--tenant", "typed", "Apq_CL", data=platform.data)
+    assert code == 2 and "has no table Apq_CL" in words
 
 
 @pytest.mark.system

@@ -32,6 +32,7 @@ COMMANDS = (
     "token",
     "send",
     "query",
+    "tables",
     "show",
     "audit",
     "loss",

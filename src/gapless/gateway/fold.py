@@ -62,7 +62,7 @@ class Changes:
                 case Kind.FINDING:
                     self._add_finding(msgspec.json.decode(frame.meta, type=Finding))
                 case Kind.RULE:
-                    self.uploads.rule(msgspec.json.decode(frame.meta, type=RuleEntry))
+                    self.uploads.rule(msgspec.json.decode(frame.meta, type=RuleEntry), frame.position)
                 case other if other == DAMAGED:
                     self.damaged += 1
                     self.uploads.damaged_at = frame.position

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Integer, MetaData, String, Table
 
-FORMAT = 3
+FORMAT = 4
 
 metadata = MetaData()
 
@@ -73,6 +73,17 @@ rules = Table(
     Column("number", Integer, primary_key=True),
     Column("id", String, nullable=False, unique=True),
     Column("rule", String, nullable=False),
+)
+
+#: What rules ever declared of custom tables, and which entry did so last.
+declared = Table(
+    "declared",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("declared", String, nullable=False),
+    Column("position", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 #: Where each of the gateway's own streams stands that has not ended, and which entry said so last.

@@ -40,6 +40,11 @@ class RuleStream(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, 
         """Whether the transform may keep records out of the table."""
         return self.transform.strip() != IDENTITY
 
+    @property
+    def is_custom(self) -> bool:
+        """Whether its table is a ``*_CL`` table, whose columns rules declare."""
+        return self.table.endswith("_CL")
+
     def check(self) -> RuleStream:
         """Return self if the stream can be. Raises Refused."""
         if not _STREAM_NAME.match(self.name):

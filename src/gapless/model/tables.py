@@ -2,7 +2,8 @@
 
 The known tables and their columns are facts about Azure Monitor's tables; they are package data
 (``tables.json``). A table named ``Something_CL`` needs no definition: it has ``TimeGenerated``,
-``RawData`` and ``Data``. Types are those of Kusto.
+``RawData`` and ``Data``, and what data collection rules declare (``gapless.model.declared``). Types are those
+of Kusto.
 """
 
 from __future__ import annotations
@@ -31,10 +32,18 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class TableSchema(msgspec.Struct, frozen=True):
-    """A table as its users see it; ``SYSTEM_COLUMNS`` stand after ``columns`` in every stored row."""
+    """A table as its users see it; ``SYSTEM_COLUMNS`` stand after ``columns`` in every stored row.
+    ``declared`` are columns of a custom table that no row stores: queries compute them from ``Data``."""
 
     name: str
     columns: tuple[Column, ...]
+    declared: tuple[Column, ...] = ()
+
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        """The columns that queries see, but for the system's. A declared one may stand for a stored one."""
+        stored = {column.name for column in self.columns}
+        return (*self.columns, *(column for column in self.declared if column.name not in stored))
 
     @property
     def is_custom(self) -> bool:
@@ -87,13 +96,14 @@ def known_tables() -> Mapping[str, TableSchema]:
     return MappingProxyType(tables)
 
 
-def table_schema(name: str) -> TableSchema:
-    """The schema of a known or custom table. Raises Refused for a name that is neither."""
+def table_schema(name: str, declared: tuple[Column, ...] = ()) -> TableSchema:
+    """The schema of a known table, or of a custom one with its ``declared`` columns. Raises Refused for a
+    name that is neither."""
     known = known_tables().get(name)
     if known is not None:
         return known
     if _CUSTOM_NAME.match(name):
-        return TableSchema(name, _CUSTOM_COLUMNS)
+        return TableSchema(name, _CUSTOM_COLUMNS, declared)
     raise Refused(
         f"there is no table {name!r}: use one that `gapless services list` shows, "
         "or a custom name of letters, digits and underscores ending in _CL"

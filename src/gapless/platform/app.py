@@ -90,7 +90,7 @@ def platform_app(directory: str) -> Starlette:
     return Starlette(
         routes=_routes(
             gateway,
-            TenantQueries(catalog, pool, books),
+            TenantQueries(catalog, pool, books, gateway.uploads.declared),
             AuditorApi(gateway.access, books),
             Records(gateway, catalog, journal.reader(), books, directory),
         ),

@@ -18,7 +18,7 @@ from gapless import clock
 from gapless.gateway.access import Access, forbidden
 from gapless.gateway.bodies import declared_bytes, decode_json, read_body
 from gapless.gateway.problems import Problem, json_response, status_of, text_of
-from gapless.gateway.tenants import means
+from gapless.gateway.tenants import means, tenant_guid
 from gapless.gateway.tokens import EVERY_TENANT, Token
 from gapless.model.errors import Corrupt, GaplessError, Refused
 from gapless.model.stream import check_name
@@ -27,6 +27,7 @@ from gapless.platform.queries import BODY_BYTES_MAX, BODY_TIMEOUT_S
 from gapless.platform.tenant_queries import TenantQueries, unless_gone
 from gapless.query.failures import OutOfTime
 from gapless.query.log_analytics.answers import Answer, AnswerTable, answer, failure
+from gapless.query.log_analytics.metadata import metadata
 from gapless.query.log_analytics.prefer import preferences
 from gapless.query.log_analytics.timespan import window_us
 from gapless.query.request import QueryLimits, QueryRequest, ResultColumn
@@ -139,6 +140,13 @@ class LogAnalytics:
             return BatchAnswer(tuple(task.result() for task in tasks))
 
         return json_response(await unless_gone(request, all_answered()))
+
+    async def metadata(self, request: Request) -> Response:
+        """``/v1/workspaces/{workspace}/metadata``"""
+        token = self._token(request)
+        tenant = _tenant(token, request.path_params["workspace"], ())
+        schemas = await self._queries.schemas(token, tenant)
+        return json_response(metadata(schemas, tenant, tenant_guid(tenant)))
 
     async def _query(self, request: Request, workspace: str | None, resource: str) -> Response:
         token = self._token(request)

@@ -17,6 +17,7 @@ from gapless.platform.log_analytics import (
     QueryBatch,
 )
 from gapless.query.log_analytics.answers import Answer, QueryFailed, failure
+from gapless.query.log_analytics.metadata import Metadata
 
 _ERRORS = (400, 408, 413, 429, 503, 504)
 _SAID = (
@@ -45,12 +46,21 @@ def log_analytics_endpoints(handlers: LogAnalytics) -> list[Endpoint]:
         body=QueryBatch,
         answer=BatchAnswer,
     )
+    metadata = endpoint(
+        "GET",
+        "/v1/workspaces/{workspace}/metadata",
+        handlers.metadata,
+        "What tables a workspace has",
+        "Each with the columns that queries see, and their types.",
+        answer=Metadata,
+    )
     paths = (
         ("/v1/workspaces/{workspace}/query", handlers.workspace, "Ask a workspace, as Azure's clients do"),
         ("/v1/{resource}/query", handlers.resource, "Ask for a resource's rows, as Azure's clients do"),
     )
     return [
         batch,
+        metadata,
         *(
             endpoint(method, path, handler, summary, words + _SAID, answer=Answer, **more)
             for path, handler, summary in paths

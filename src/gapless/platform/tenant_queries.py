@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,8 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from gapless import clock
 from gapless.gateway.tokens import Token
 from gapless.lake.catalog import Catalog
-from gapless.model.errors import Unavailable
-from gapless.model.tables import QUARANTINE, known_tables, table_schema
+from gapless.model.declared import Declared
+from gapless.model.errors import Busy, Unavailable
+from gapless.model.tables import QUARANTINE, TableSchema, known_tables, table_schema
 from gapless.platform.auditor_reader import Books, BooksReader
 from gapless.platform.completeness import Completeness, completeness
 from gapless.query.pool import QueryPool
@@ -31,18 +32,28 @@ class Answered(NamedTuple):
 
 
 class TenantQueries:
-    """Answers queries over the lake, each for one tenant."""
+    """Answers queries over the lake, each for one tenant. ``declared`` says what rules declare of a tenant's
+    custom tables, or raises Busy."""
 
-    def __init__(self, catalog: Catalog, pool: QueryPool, books: BooksReader) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        pool: QueryPool,
+        books: BooksReader,
+        declared: Callable[[str], Mapping[str, Declared]],
+    ) -> None:
         self._catalog = catalog
+        self._declared = declared
         self._pool = pool
         self._books = books
 
     async def ask(self, token: Token, tenant: str, query: QueryRequest) -> Answered:
         """Answer ``query`` over the tables of ``tenant`` that ``token`` may read; whether it may at all was
-        asked before. Cancelling the call kills the query. Raises what ``QueryPool.run`` raises."""
+        asked before. Cancelling the call kills the query. Raises what ``QueryPool.run`` raises, and Busy
+        while it is not known what columns the tenant's custom tables have."""
         books = await asyncio.to_thread(self._read_books)
-        tables, damaged = await asyncio.to_thread(self._tables, token, tenant, query)
+        schemas = await self.schemas(token, tenant)
+        tables, damaged = await asyncio.to_thread(self._tables, schemas, tenant, query)
         result = await self._pool.run(msgspec.structs.replace(query, tables=tables), tenant=tenant)
         now_us = clock.now_us()
         known = await asyncio.to_thread(
@@ -56,24 +67,34 @@ class TenantQueries:
         except Unavailable:
             return None
 
+    async def schemas(self, token: Token, tenant: str) -> list[TableSchema]:
+        """Every table of the tenant that the token may read. Raises Busy as ``ask`` does."""
+        fixed = {**known_tables(), QUARANTINE.name: QUARANTINE}
+        custom = set(await asyncio.to_thread(self._catalog.tables, tenant)) - fixed.keys()
+        declared: Mapping[str, Declared] = {}
+        try:
+            declared = self._declared(tenant)
+        except Busy:
+            if custom:
+                raise
+        custom |= declared.keys()
+        made = [table_schema(name, declared.get(name, Declared()).columns) for name in sorted(custom)]
+        return [schema for schema in (*fixed.values(), *made) if token.allows_table(schema.name)]
+
     def _tables(
-        self, token: Token, tenant: str, query: QueryRequest
+        self, schemas: list[TableSchema], tenant: str, query: QueryRequest
     ) -> tuple[tuple[TableFiles, ...], dict[str, int]]:
-        """Every table that the token may read, with the tenant's files; those without rows are empty. And the
-        tables that are without some of their records until these are made again, with how many."""
+        """The tables with the tenant's files; those without rows are empty. And the tables that are without
+        some of their records until these are made again, with how many."""
         written = set(self._catalog.tables(tenant))
-        schemas = {**known_tables(), QUARANTINE.name: QUARANTINE}
-        schemas |= {name: table_schema(name) for name in written - schemas.keys()}
         tables, damaged = [], {}
-        for name, schema in schemas.items():
-            if not token.allows_table(name):
-                continue
+        for schema in schemas:
             paths: tuple[str, ...] = ()
-            if name in written:
-                content = self._catalog.content(tenant, name, query.from_us, query.to_us)
+            if schema.name in written:
+                content = self._catalog.content(tenant, schema.name, query.from_us, query.to_us)
                 paths = tuple(file.path for file in content.files)
                 if content.damaged_records:
-                    damaged[name] = content.damaged_records
+                    damaged[schema.name] = content.damaged_records
             tables.append(TableFiles(schema, paths))
         return tuple(tables), damaged
 

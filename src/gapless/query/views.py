@@ -1,10 +1,15 @@
-"""A table as a view over its Parquet files: its columns and types, in its window, whatever the files hold."""
+"""A table as a view over its Parquet files: its columns and types, in its window, whatever the files hold.
+
+Declared columns are computed from the record, and only those that a query uses.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import duckdb
 
-from gapless.model.tables import SYSTEM_COLUMNS, ColumnType
+from gapless.model.tables import SYSTEM_COLUMNS, ColumnType, TableSchema
 from gapless.query.request import TableFiles
 from gapless.query.sandbox import quoted_name, text_literal
 
@@ -33,17 +38,35 @@ def create_view(
     """Create the view of a table; a column that no file has is NULL, and a table without files is empty.
     Bounds are as in ``QueryRequest``."""
     present = _columns_of(connection, files.paths)
-    columns = ", ".join(
-        f"CAST({quoted_name(column.name) if column.name in present else 'NULL'}"
-        f" AS {_ENGINE_TYPES[column.type]}) AS {quoted_name(column.name)}"
+    values = {
+        column.name: f"CAST({quoted_name(column.name) if column.name in present else 'NULL'}"
+        f" AS {_ENGINE_TYPES[column.type]})"
         for column in (*files.table.columns, *SYSTEM_COLUMNS)
-    )
+    }
+    values |= _declared(files.table, values)
+    shown = (*files.table.shown, *SYSTEM_COLUMNS)
+    columns = ", ".join(f"{values[column.name]} AS {quoted_name(column.name)}" for column in shown)
     rows = f"SELECT {columns}{_source(files.paths)}"
     bounds = [*_bounds(from_us, to_us), *_of_resource(files, resource)]
     window = " AND ".join(bounds) or "true"
     connection.execute(
         f"CREATE VIEW {quoted_name(files.table.name)} AS SELECT * FROM ({rows}) WHERE {window}"
     )
+
+
+def _declared(table: TableSchema, stored: Mapping[str, str]) -> dict[str, str]:
+    """The values of declared columns; one that stands for a stored column leaves that to records that do not
+    have it."""
+    if not table.declared:
+        return {}
+    # Not at the top: it loads a SQL generator, which a worker has when it is confined (``prepare``).
+    from gapless.query.kql.fields import field_sql
+
+    computed = {column.name: field_sql(stored["Data"], column) for column in table.declared}
+    return {
+        name: f"coalesce({value}, {stored[name]})" if name in stored else value
+        for name, value in computed.items()
+    }
 
 
 def _bounds(from_us: int | None, to_us: int | None) -> list[str]:
@@ -55,7 +78,7 @@ def _of_resource(files: TableFiles, resource: str) -> list[str]:
     """The rows of a resource; a table that does not say whose its rows are has none."""
     if not resource:
         return []
-    if all(column.name != _RESOURCE for column in files.table.columns):
+    if all(column.name != _RESOURCE for column in files.table.shown):
         return ["false"]
     wanted = resource.rstrip("/").lower()
     of = f"lower({quoted_name(_RESOURCE)})"

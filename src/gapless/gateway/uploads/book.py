@@ -16,6 +16,7 @@ import msgspec
 from gapless.gateway.uploads.payloads import Payload
 from gapless.model.batch import BatchHeader, Upload
 from gapless.model.claim import StreamClaim
+from gapless.model.declared import Declared, declared_by
 from gapless.model.rule import Rule
 from gapless.model.stream import EpochOpen, StreamKey
 
@@ -66,17 +67,19 @@ class Known(NamedTuple):
 
 class Remembered(NamedTuple):
     """What the journal says at a start. ``doubtful`` are the streams whose newest seqs it may not show, as it
-    is damaged behind the last word on them; ``uploads`` are recent ones by their content, oldest first."""
+    is damaged behind the last word on them; ``uploads`` are recent ones by their content, oldest first.
+    ``declared`` are the declared columns of custom tables, by tenant and table."""
 
     rules: Mapping[str, Rule] = {}
     counters: Mapping[StreamKey, Counter] = {}
     doubtful: frozenset[StreamKey] = frozenset()
     uploads: Sequence[tuple[str, Known]] = ()
+    declared: Mapping[tuple[str, str], Declared] = {}
 
 
 class UploadBook:
-    """The rules, the counters of their streams, and the uploads of the last ``window_us``, at most
-    ``uploads_max`` of them. ``mint`` gives new epochs.
+    """The rules, what they declare of tables, the counters of their streams, and the uploads of the last
+    ``window_us``, at most ``uploads_max`` of them. ``mint`` gives new epochs.
 
     What tells a retry from another upload of the same content: it has the same request id, or is the first
     to come after one whose client was not told that it is stored. Where there is no request id, nobody can
@@ -90,6 +93,7 @@ class UploadBook:
         self._uploads_max = uploads_max
         self._mint = mint
         self.rules = dict(remembered.rules)
+        self.declared = dict(remembered.declared)
         self._counters = dict(remembered.counters)
         self._uploads = OrderedDict(remembered.uploads)
         for stream in remembered.doubtful:
@@ -160,6 +164,9 @@ class UploadBook:
     def add(self, rule: Rule) -> None:
         """A rule is durable: its streams count from here on."""
         self.rules[rule.id] = rule
+        for table, columns in declared_by(rule).items():
+            known = self.declared.get((rule.tenant, table), Declared())
+            self.declared[rule.tenant, table] = known.with_(columns)
         for key in rule.counted_as():
             self._counters[key] = Counter(key, EpochOpen(self._mint()))
 

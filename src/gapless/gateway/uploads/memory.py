@@ -7,15 +7,17 @@ again, and goes on counting where the journal proves it stood.
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, and_, bindparam, delete, select
 
 from gapless.gateway import schema
 from gapless.gateway.uploads.book import Counter, Known, Remembered
 from gapless.model.batch import BatchHeader
 from gapless.model.claim import ClaimSet
+from gapless.model.declared import Declared, declared_by
 from gapless.model.entry import RuleEntry
 from gapless.model.rule import Rule
 from gapless.model.stream import GATEWAY_AGENT, StreamKey
+from gapless.model.tables import Column
 
 #: A client is told at once what is durable: for an upload so long before the gateway's last sign of life that
 #: is certain.
@@ -28,6 +30,7 @@ class UploadChanges:
 
     def __init__(self) -> None:
         self.rules: dict[str, Rule | None] = {}
+        self.made: list[tuple[Rule, int]] = []
         self.counters: dict[str, tuple[Counter, int]] = {}
         self.uploads: dict[str, Known] = {}
         self.damaged_at = -1
@@ -50,9 +53,11 @@ class UploadChanges:
                 counter = Counter(claim.stream, claim.opened, claim.next, claim.closed)
                 self.counters[claim.stream.id] = counter, position
 
-    def rule(self, entry: RuleEntry) -> None:
+    def rule(self, entry: RuleEntry, position: int) -> None:
         """A rule that takes effect, or is deleted."""
         self.rules[entry.rule.id] = None if entry.deleted else entry.rule
+        if not entry.deleted:
+            self.made.append((entry.rule, position))
 
 
 def keep(connection: Connection, changes: UploadChanges, *, window_us: int) -> None:
@@ -62,6 +67,9 @@ def keep(connection: Connection, changes: UploadChanges, *, window_us: int) -> N
         if rule is not None:
             values = {"id": id_, "rule": msgspec.json.encode(rule).decode()}
             connection.execute(schema.rules.insert(), values)
+    for rule, position in changes.made:
+        for table, declared in declared_by(rule).items():
+            _declare(connection, (rule.tenant, table), declared, position)
     for id_, (counter, position) in changes.counters.items():
         connection.execute(delete(schema.counters).where(schema.counters.c.stream == id_))
         if not counter.closed:
@@ -88,6 +96,22 @@ def keep(connection: Connection, changes: UploadChanges, *, window_us: int) -> N
         connection.execute(schema.meta.update().where(column < value).values({name: value}))
 
 
+def _declare(
+    connection: Connection, table: tuple[str, str], columns: tuple[Column, ...], position: int
+) -> None:
+    """Take in what the entry at ``position`` declares of a table, once."""
+    kept = schema.declared
+    this = and_(kept.c.tenant == table[0], kept.c.name == table[1])
+    found = connection.execute(select(kept.c.declared, kept.c.position).where(this)).first()
+    known = Declared() if found is None else msgspec.json.decode(found.declared, type=Declared)
+    if found is None or found.position < position:
+        text = msgspec.json.encode(known.with_(columns)).decode()
+        connection.execute(delete(kept).where(this))
+        connection.execute(
+            kept.insert().values(tenant=table[0], name=table[1], declared=text, position=position)
+        )
+
+
 def remembered(connection: Connection, *, uploads_max: int) -> Remembered:
     """What the index knows; of the uploads the newest ``uploads_max``."""
     damaged_at, alive_us = connection.execute(select(schema.meta.c.damaged_at, schema.meta.c.alive_us)).one()
@@ -102,6 +126,11 @@ def remembered(connection: Connection, *, uploads_max: int) -> Remembered:
         counters[counter.stream] = counter
         if position < damaged_at:
             doubtful.append(counter.stream)
+    kept = schema.declared.c
+    declared = {
+        (tenant, table): msgspec.json.decode(text, type=Declared)
+        for tenant, table, text in connection.execute(select(kept.tenant, kept.name, kept.declared))
+    }
     columns = schema.uploads.c
     newest = (
         select(columns.content, columns.journaled_us, columns.request)
@@ -117,4 +146,5 @@ def remembered(connection: Connection, *, uploads_max: int) -> Remembered:
         counters=counters,
         doubtful=frozenset(doubtful),
         uploads=uploads[::-1],
+        declared=declared,
     )

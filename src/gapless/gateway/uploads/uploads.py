@@ -35,6 +35,7 @@ from gapless.gateway.worker import Worker
 from gapless.log.disk import Buffer
 from gapless.log.segments import Message
 from gapless.model.batch import BatchHeader, Upload
+from gapless.model.declared import Declared, check_columns
 from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, RuleEntry
 from gapless.model.errors import Busy, GaplessError, Refused, Unavailable
 from gapless.model.rule import Rule, RuleStream
@@ -127,6 +128,12 @@ class Uploads:
         """The rule of that id. Raises Busy while the index is catching up."""
         return self._ready().rules.get(id_)
 
+    def declared(self, tenant: str) -> dict[str, Declared]:
+        """What rules declare of the tenant's custom tables, by table. Raises Busy while the index is catching
+        up."""
+        tables = self._ready().declared.items()
+        return {table: declared for (of, table), declared in tables if of == tenant}
+
     async def accept(
         self, rule: Rule, stream: RuleStream, body: Buffer, *, encoding: str, request: str
     ) -> Upload:
@@ -143,8 +150,8 @@ class Uploads:
         self._ready().untold(upload)
 
     async def create(self, wanted: RuleRequest, *, by: str) -> Rule:
-        """Put a rule in force; durable on return. Raises Refused for one that cannot be, or has a transform
-        that is not supported, or when there are too many, and what the journal raises."""
+        """Put a rule in force; durable on return. Raises Refused for one that cannot be, has a transform that
+        is not supported, or contradicts another, or when there are too many, and what the journal raises."""
         if len(self._ready().rules) >= self._settings.rules_max:
             raise Refused(f"there are {self._settings.rules_max} rules already: delete one first")
         rule = new_rule(wanted, by=by, now_us=self._now_us())
@@ -259,7 +266,7 @@ class Uploads:
         now_us = self._now_us()
         arrivals = list(self._admitted(book, group))
         headers = book.plan((arrival for _, arrival in arrivals), now_us)
-        changes = [waiter for waiter in group if isinstance(waiter.change, RuleEntry)]
+        changes = list(self._possible(book, group))
         messages = [
             Message(Kind.BATCH, msgspec.json.encode(BatchEntry(header, now_us)), part.payload.data)
             for batches, (_, arrival) in zip(headers, arrivals, strict=True)
@@ -284,6 +291,21 @@ class Uploads:
                     yield waiter, waiter.change
                 else:
                     _settle(waiter, Refused("the rule was deleted meanwhile: use another"))
+
+    def _possible(self, book: UploadBook, group: Iterable[_Waiter]) -> Iterable[_Waiter]:
+        """The changes of rules, but for rules that contradict one in force, or one before them."""
+        rules = dict(book.rules)
+        for waiter in group:
+            if isinstance(waiter.change, RuleEntry):
+                rule = waiter.change.rule
+                try:
+                    if not waiter.change.deleted:
+                        check_columns(rule, rules.values())
+                        rules[rule.id] = rule
+                except Refused as error:
+                    _settle(waiter, error)
+                else:
+                    yield waiter
 
     async def _append(self, messages: Sequence[Message], group: Iterable[_Waiter]) -> bool:
         """Whether the messages are durable. If not, those who wait are told why."""

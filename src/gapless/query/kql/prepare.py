@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from gapless.model.tables import Column, ColumnType
+from gapless.query.kql.fields import field_sql
 from gapless.query.kql.translate import translate
 
 _WARM = """
@@ -25,5 +29,8 @@ t | where s has 'x' and s contains 'y' and s startswith 'z' and t > ago(1d) and 
 
 
 def prepare_templates() -> None:
-    """Translate a query of what most queries use: its templates are parsed then."""
+    """Translate a query of what most queries use, and a field of each type: their templates are parsed
+    then, and nothing is left to be loaded."""
     translate(_WARM, ())
+    for kind in get_args(ColumnType):
+        field_sql("NULL", Column("warm", kind))

@@ -74,7 +74,7 @@ def scan(table: TableSchema, context: Context) -> Rows:
     computed: list[tuple[int, Scalar]] = []
     shown: list[Column] = []
     hidden: list[Column] = []
-    for each in (*table.columns, *SYSTEM_COLUMNS):
+    for each in (*table.shown, *SYSTEM_COLUMNS):
         id = context.new_id()
         read.append((id, each.name))
         kind = _held_as(each.type)
