@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from gapless.gateway.fold import fold
 from gapless.gateway.index import BatchIndex
 from gapless.gateway.uploads.book import Arrival, Part, Remembered, UploadBook
 from gapless.gateway.uploads.payloads import Payload
+from gapless.gateway.uploads.rounds import Round, Rounds
 from gapless.gateway.uploads.witness import Witness
 from gapless.log.disk import OsDisk
 from gapless.log.segments import LogReader, LogWriter, Message
@@ -55,6 +57,11 @@ def new_book(uploads_max: int = 100) -> UploadBook:
         uploads_max=uploads_max,
         mint=lambda: f"{next(numbers):032x}",
     )
+
+
+def rounds(claims: Mapping[str, tuple[StreamClaim, ...]]) -> dict[str, Round]:
+    """All claims, due again in two seconds."""
+    return {tenant: Round(streams, 2.0) for tenant, streams in claims.items()}
 
 
 def arrival(content: str, records: int = 1, stream: StreamKey = KEYS[0], request: str = "") -> Arrival:
@@ -111,7 +118,7 @@ class World:
         )
         signer = Signer(KEY)
         last = index.chain(("gapless-gateway", signer.public_key))
-        self.witness = Witness(signer, last, interval_s=2.0)
+        self.witness = Witness(signer, last)
         index.close()
 
     def append(self, kind: Kind, *entries: msgspec.Struct) -> None:
@@ -131,7 +138,7 @@ class World:
 
     def claim(self, now_us: int) -> list[StreamClaim]:
         claims = self.book.claims(now_us)
-        signed = self.witness.state(claims, now_us)
+        signed = self.witness.state(rounds(claims), now_us)
         self.append(Kind.CLAIMS, *(ClaimsEntry(each, now_us) for each in signed))
         self.witness.journaled()
         self.book.claimed(claim for streams in claims.values() for claim in streams)
@@ -276,14 +283,40 @@ def test_a_request_of_two_parts_is_known_when_both_are_there() -> None:
         assert claims["Custom-F:filtered"] == 4 and claims["Custom-F"] == 2
 
 
+def test_what_is_quiet_is_claimed_more_rarely_and_at_once_when_it_is_not() -> None:
+    book = new_book()
+    pace = Rounds(interval_s=2, quiet_interval_s=30, quiet_after_s=15)
+
+    def claimed(from_s: int, to_s: int, *, durable: bool = True) -> list[tuple[int, float]]:
+        """At which times there are claims, and for how long they hold; it is asked every second."""
+        found = []
+        for at_s in range(from_s, to_s):
+            due = pace.due(book.claims(at_s), at_s)
+            if durable:
+                pace.made()
+            found += [(at_s, each.interval_s) for each in due.values()]
+        return found
+
+    busy = [(at_s, 2.0) for at_s in range(100, 115, 2)]
+    assert claimed(100, 180) == [*busy, (116, 30.0), (146, 30.0), (176, 30.0)]
+    book.journaled(book.plan([arrival("r")], 1)[0], 1)
+    assert claimed(180, 182, durable=False) == [(180, 2.0), (181, 2.0)], "not made: due as before"
+    assert claimed(182, 200)[:2] == [(182, 2.0), (184, 2.0)]
+    book.remove(RULE)
+    closing = book.claims(200)["contoso"]
+    assert claimed(200, 201) == [(200, 2.0)]
+    book.claimed(closing)
+    assert claimed(201, 230) == []
+
+
 def test_statements_are_a_chain_and_one_that_was_not_journaled_was_never_made() -> None:
     signer = Signer(KEY)
-    witness = Witness(signer, None, interval_s=2.0)
+    witness = Witness(signer, None)
     book = new_book()
-    lost = witness.state(book.claims(1), 1)
-    (first,) = witness.state(book.claims(2), 2)
+    lost = witness.state(rounds(book.claims(1)), 1)
+    (first,) = witness.state(rounds(book.claims(2)), 2)
     witness.journaled()
-    (second,) = witness.state(book.claims(3), 3)
+    (second,) = witness.state(rounds(book.claims(3)), 3)
     read = [verify(signed, signer.public_key, ClaimSet) for signed in (*lost, first, second)]
     assert [claims.n for claims in read] == [0, 0, 1]
     assert read[1].prev == "" and read[2].prev != ""

@@ -29,6 +29,7 @@ from gapless.gateway.ports import Journal, Sieve
 from gapless.gateway.settings import GatewaySettings
 from gapless.gateway.uploads.book import Arrival, Part, UploadBook
 from gapless.gateway.uploads.payloads import expand, lines_of, pack, records_of
+from gapless.gateway.uploads.rounds import Rounds
 from gapless.gateway.uploads.rules import RuleRequest, new_rule
 from gapless.gateway.uploads.witness import Witness
 from gapless.gateway.worker import Worker
@@ -45,6 +46,10 @@ from gapless.model.stream import GATEWAY_AGENT
 _log = structlog.get_logger("gapless.gateway")
 
 _RETRY_S = 1.0
+
+#: So long after an upload claims are still made as often: from the gateway's last sign of life a later start
+#: tells whether the upload's client was told (``memory``).
+_QUIET_AFTER_S = 15.0
 
 #: Of the id that a client gives its request (Azure's clients send a UUID).
 REQUEST_CHARACTERS_MAX = 64
@@ -93,6 +98,11 @@ class Uploads:
         )
         self._book: UploadBook | None = None
         self._witness: Witness | None = None
+        self._rounds = Rounds(
+            interval_s=settings.own_claims_interval_s,
+            quiet_interval_s=settings.own_quiet_claims_interval_s,
+            quiet_after_s=_QUIET_AFTER_S,
+        )
         self._waiting: list[_Waiter] = []
         self._wake = asyncio.Event()
         self._stopping = False
@@ -251,7 +261,7 @@ class Uploads:
             mint=lambda: uuid4().hex,
         )
         self.ready.set()
-        return self._book, Witness(self._signer, last, interval_s=settings.own_claims_interval_s)
+        return self._book, Witness(self._signer, last)
 
     async def _wait(self) -> None:
         """Until something is to be done, or claims are due."""
@@ -338,15 +348,16 @@ class Uploads:
         _settle(waiter, True)
 
     async def _claim(self, book: UploadBook, witness: Witness) -> None:
-        """Say what is in the streams. A crash before the append leaves claims that were never made; what
-        cannot be said now is said when the next are due."""
+        """Say what is in the streams that are due. A crash before the append leaves claims that were never
+        made; what cannot be said now is said when the next are due."""
         now_us = self._now_us()
-        claims = book.claims(now_us)
-        signed = witness.state(claims, now_us)
+        rounds = self._rounds.due(book.claims(now_us), self._monotonic_s())
+        signed = witness.state(rounds, now_us)
         entries = [Message(Kind.CLAIMS, msgspec.json.encode(ClaimsEntry(each, now_us))) for each in signed]
         if await self._append(entries, ()):
             witness.journaled()
-            book.claimed(claim for streams in claims.values() for claim in streams)
+            self._rounds.made()
+            book.claimed(claim for each in rounds.values() for claim in each.streams)
         self._claims_due_s = self._monotonic_s() + self._settings.own_claims_interval_s
 
 
