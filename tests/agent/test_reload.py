@@ -8,6 +8,7 @@ import pytest
 
 from gapless.agent.config import AgentConfig, load_config
 from gapless.agent.reload import ConfigFile
+from gapless.log.disk import OsDisk
 
 GOOD = """
 [agent]
@@ -36,14 +37,14 @@ def present(path: Path) -> AgentConfig:
     return load_config(str(path))
 
 
-def test_an_unchanged_file_is_not_read_again(path: Path, present: AgentConfig) -> None:
-    file = ConfigFile(str(path))
+def test_an_unchanged_file_changes_nothing(path: Path, present: AgentConfig) -> None:
+    file = ConfigFile(OsDisk(), str(path))
     assert file.changed(present, forced=False) is None
     assert file.changed(present, forced=True) is None
 
 
 def test_a_good_change_comes_into_force_once(path: Path, present: AgentConfig) -> None:
-    file = ConfigFile(str(path))
+    file = ConfigFile(OsDisk(), str(path))
     path.write_text(GOOD.replace("8420", "8421"))
     new = file.changed(present, forced=False)
     assert new is not None
@@ -68,7 +69,7 @@ def test_a_good_change_comes_into_force_once(path: Path, present: AgentConfig) -
 def test_a_bad_change_is_refused_and_a_good_one_after_it_is_not(
     path: Path, present: AgentConfig, text: str
 ) -> None:
-    file = ConfigFile(str(path))
+    file = ConfigFile(OsDisk(), str(path))
     path.write_text(text)
     assert file.changed(present, forced=False) is None
     assert file.faults
@@ -78,7 +79,7 @@ def test_a_bad_change_is_refused_and_a_good_one_after_it_is_not(
 
 
 def test_a_file_that_is_gone_changes_nothing(path: Path, present: AgentConfig) -> None:
-    file = ConfigFile(str(path))
+    file = ConfigFile(OsDisk(), str(path))
     path.unlink()
     assert file.changed(present, forced=False) is None
     assert file.faults

@@ -554,13 +554,11 @@ def test_a_pin_is_kept_and_a_file_that_is_no_key_is_not_written_over(rig: Rig) -
 
 
 @pytest.mark.case("T57")
-def test_a_token_file_that_looks_the_same_is_read_again_once_its_token_was_refused(rig: Rig) -> None:
+def test_a_token_file_that_looks_the_same_is_read_again(rig: Rig) -> None:
     config = rig.config("http://a")
     targets = Targets(rig.disk, rig.directory)
     targets.read(config)
     stat = rig.token_file.stat()
     rig.token_file.write_text("SECRET\n")
     os.utime(rig.token_file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert targets.read(config).token == "secret"
-    targets.doubt_token()
     assert targets.read(config).token == "SECRET"

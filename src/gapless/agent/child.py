@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from selectors import EVENT_READ, BaseSelector
 from typing import Any
 
 import msgspec
@@ -25,9 +26,12 @@ _DEFECT = 70
 
 
 class Child:
-    """A running child process. ``keeps_stdin``: it alone may read the agent's standard input."""
+    """A running child process, registered with ``selector``. ``keeps_stdin``: it alone may read the agent's
+    standard input."""
 
-    def __init__(self, name: str, main: Main, config: AgentConfig, *, keeps_stdin: bool = False) -> None:
+    def __init__(
+        self, name: str, main: Main, config: AgentConfig, selector: BaseSelector, *, keeps_stdin: bool = False
+    ) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         supervisor = os.getpid()
         self.name = name
@@ -38,24 +42,23 @@ class Child:
         theirs.close()
         ours.setblocking(False)
         self._socket = ours
+        self._selector = selector
+        selector.register(ours, EVENT_READ, self)
         self.started_s = time.monotonic()
         self.report = Report()
 
-    def fileno(self) -> int:
-        """For a selector: readable when the child reported."""
-        return self._socket.fileno()
-
-    def take_reports(self) -> bool:
-        """Take in what the child said; the last word counts. False: it will say nothing more."""
+    def take_reports(self) -> None:
+        """Take in what the child said; the last word counts."""
         while True:
             try:
                 message = self._socket.recv(MESSAGE_BYTES_MAX)
             except BlockingIOError:
-                return True
+                return
             except OSError:
-                return False
-            if not message:
-                return False
+                message = b""
+            if not message:  # it will say nothing more
+                self._unregister()
+                return
             self.report = msgspec.json.decode(message, type=Report)
 
     def tell(self, order: Order) -> None:
@@ -66,10 +69,11 @@ class Child:
             pass
 
     def ended(self) -> str | None:
-        """How it ended, in words; None while it runs."""
+        """How it ended, in words, its last report taken in; None while it runs."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid == 0:
             return None
+        self.take_reports()
         code = os.waitstatus_to_exitcode(status)
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
@@ -78,7 +82,12 @@ class Child:
         os.kill(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
+        self._unregister()
         self._socket.close()
+
+    def _unregister(self) -> None:
+        with suppress(KeyError):
+            self._selector.unregister(self._socket)
 
 
 def _child(main: Main, channel: Channel, supervisor: int, keeps_stdin: bool) -> int:

@@ -14,9 +14,11 @@ from gapless.agent.dispatch import UploadSettings
 from gapless.agent.sources import FileSettings
 from gapless.agent.sources.settings import READ_BYTES_MOST
 from gapless.agent.spool_settings import SpoolSettings
+from gapless.log.disk import Disk, OsDisk
 from gapless.model.errors import Misconfigured, Refused
 from gapless.model.stream import StreamKey, check_name
 
+_FILE_BYTES_MAX = 16 << 20
 _KEY = re.compile(r"[0-9a-f]{64}\Z")
 T = TypeVar("T")
 _SECTIONS = {"agent", "gateway", "spool", "upload", "source"}
@@ -116,11 +118,18 @@ class AgentConfig(msgspec.Struct, frozen=True):
 
 def load_config(path: str) -> AgentConfig:
     """Read and check a file. Raises Misconfigured with every fault at once."""
+    return parse_config(read_config(OsDisk(), path))
+
+
+def read_config(disk: Disk, path: str) -> str:
+    """The text of a file. Raises Misconfigured if it cannot be read."""
     try:
-        text = Path(path).read_text()
+        data = disk.head(path, _FILE_BYTES_MAX + 1)
+        if len(data) > _FILE_BYTES_MAX:
+            raise Misconfigured([f"{path} has more than {_FILE_BYTES_MAX} bytes: name fewer sources in it"])
+        return data.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured([f"{path} cannot be read ({error}): name a readable UTF-8 file"]) from error
-    return parse_config(text)
 
 
 def parse_config(text: str) -> AgentConfig:

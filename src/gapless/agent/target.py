@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import NamedTuple
 
@@ -34,7 +33,6 @@ class Targets:
         self._key_path = receipt_key_path(data_dir)
         self._pinned = ""
         self._token = ""
-        self._token_file: tuple[str, int, int, int] | None = None
         self._token_error = self._key_error = ""
 
     @property
@@ -42,15 +40,11 @@ class Targets:
         return self._key_error or self._token_error
 
     def read(self, config: AgentConfig) -> Target:
-        """The target as of now. The token file is read again when it is another, or was changed."""
+        """The target as of now: the token file is read each time, so a new token needs no restart."""
         gateway = config.gateway
         self._read_token(gateway.token_file)
         key = gateway.receipt_key or self._read_key()
         return Target(gateway.urls, self._token, key, gateway.ca_file)
-
-    def doubt_token(self) -> None:
-        """The token was refused: read the file again, even if it looks the same."""
-        self._token_file = None
 
     def pin(self, key: str) -> None:
         """Require this key from now on, unless there is one by now; durable on return. Raises Unavailable,
@@ -88,19 +82,14 @@ class Targets:
 
     def _read_token(self, path: str) -> None:
         try:
-            stat = os.stat(path)
-            seen = (path, stat.st_ino, stat.st_mtime_ns, stat.st_size)
-            if seen == self._token_file:
-                return
-            with open(path, "rb") as file:
-                token = file.read(_TOKEN_BYTES_MAX).decode("ascii").strip()
+            token = self._disk.head(path, _TOKEN_BYTES_MAX).decode("ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             self._token_error = f"the token file {path} cannot be read ({error}): make it readable"
             return
         if not token or not token.isprintable():
             self._token_error = f"the token file {path} does not hold a token: write one into it"
             return
-        self._token, self._token_file, self._token_error = token, seen, ""
+        self._token, self._token_error = token, ""
 
 
 def is_key(text: str) -> bool:

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -63,6 +63,14 @@ class Transport(Protocol):
     def close(self) -> None: ...
 
 
+class Response(NamedTuple):
+    """What was answered, by whomever. ``retry_after`` is the header's, empty without one."""
+
+    status: int
+    retry_after: str
+    data: bytes
+
+
 class _Results(msgspec.Struct):
     results: tuple[Answer, ...]
 
@@ -103,24 +111,12 @@ class HttpTransport:
 
     def post(self, url: str, token: str, frames: Sequence[Buffer], ca_file: str = "") -> Reply:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}
-        reply, data = self._exchange((url, ca_file), "POST", "/v1/batches", headers, frames)
-        if reply.met != "answers":
-            return reply
-        try:
-            return msgspec.structs.replace(reply, answers=msgspec.json.decode(data, type=_Results).results)
-        except UNDECODABLE:
-            return _not_understood(url, reply.status)
+        met = self._exchange((url, ca_file), "POST", "/v1/batches", headers, frames)
+        return met if isinstance(met, Reply) else batches_reply(url, met)
 
     def receipt_key(self, url: str, ca_file: str = "") -> Reply:
-        reply, data = self._exchange((url, ca_file), "GET", "/v1/keys", {}, ())
-        if reply.met != "answers":
-            return reply
-        try:
-            return msgspec.structs.replace(
-                reply, key=msgspec.json.decode(data, type=_Keys).receipt.public_key
-            )
-        except UNDECODABLE:
-            return _not_understood(url, reply.status)
+        met = self._exchange((url, ca_file), "GET", "/v1/keys", {}, ())
+        return met if isinstance(met, Reply) else key_reply(url, met)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -134,7 +130,8 @@ class HttpTransport:
         path: str,
         headers: dict[str, str],
         frames: Sequence[Buffer],
-    ) -> tuple[Reply, bytes]:
+    ) -> Response | Reply:
+        """What was answered, or what became of it instead."""
         deadline = Deadline(self._settings)
         url, _ = peer
         try:
@@ -150,10 +147,10 @@ class HttpTransport:
             return self._request(url, method, path, headers, frames)
         except Unreachable as error:
             self.close()
-            return Reply(met="unreachable", error=f"{url} cannot be reached ({error})"), b""
+            return unreachable(url, str(error))
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
-            return Reply(met="failed", error=f"no answer from {url} ({reason_of(error)})"), b""
+            return unanswered(url, reason_of(error))
 
     def _prepare(self, peer: tuple[str, str], deadline: Deadline) -> bool:
         """Have a connection to ``peer``; whether it was used before."""
@@ -174,7 +171,7 @@ class HttpTransport:
 
     def _request(
         self, url: str, method: str, path: str, headers: dict[str, str], frames: Sequence[Buffer]
-    ) -> tuple[Reply, bytes]:
+    ) -> Response:
         connection = self._connection
         assert connection is not None
         connection.putrequest(method, urlsplit(url).path.rstrip("/") + path)
@@ -188,7 +185,7 @@ class HttpTransport:
         data = response.read(ANSWER_BYTES_MAX)
         if not response.isclosed():  # longer than any answer is
             self.close()
-        return _reply(url, response, data), data
+        return Response(response.status, response.headers.get("Retry-After", ""), data)
 
     def _send(self, connection: Connection, frames: Sequence[Buffer]) -> None:
         try:
@@ -204,13 +201,45 @@ class HttpTransport:
                 connection.sock.shutdown(socket.SHUT_WR)
 
 
-def _reply(url: str, response: http.client.HTTPResponse, data: bytes) -> Reply:
+def batches_reply(url: str, response: Response) -> Reply:
+    """What a response to batches means."""
+    if refused := _refused(url, response):
+        return refused
+    try:
+        results = msgspec.json.decode(response.data, type=_Results).results
+    except UNDECODABLE:
+        return _not_understood(url, response.status)
+    return Reply(met="answers", status=response.status, answers=results)
+
+
+def key_reply(url: str, response: Response) -> Reply:
+    """What a response to the question for the receipt key means."""
+    if refused := _refused(url, response):
+        return refused
+    try:
+        key = msgspec.json.decode(response.data, type=_Keys).receipt.public_key
+    except UNDECODABLE:
+        return _not_understood(url, response.status)
+    return Reply(met="answers", status=response.status, key=key)
+
+
+def unreachable(url: str, reason: str) -> Reply:
+    """Nothing was sent."""
+    return Reply(met="unreachable", error=f"{url} cannot be reached ({reason})")
+
+
+def unanswered(url: str, reason: str) -> Reply:
+    """It was sent, as far as anybody knows."""
+    return Reply(met="failed", error=f"no answer from {url} ({reason})")
+
+
+def _refused(url: str, response: Response) -> Reply | None:
     status = response.status
     if 200 <= status < 300:
-        return Reply(met="answers", status=status)
-    error = f"{url} answers {status}: {_text(data)}"
+        return None
+    error = f"{url} answers {status}: {_text(response.data)}"
     if status == 429:
-        after = response.headers.get("Retry-After", "").strip()
+        after = response.retry_after.strip()
         seconds = float(after) if after.isdecimal() and len(after) < 10 else _RETRY_AFTER_S
         return Reply(met="busy", status=status, retry_after_s=seconds, error=error)
     # 403 is about the batches that were sent: the token may be good for others.

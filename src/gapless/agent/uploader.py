@@ -92,6 +92,12 @@ class Uploader:
     def url(self) -> str:
         return self._endpoints.current
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is under way, waits to be sent or to be written: only the spool brings something new."""
+        known = self._target.token and self._target.receipt_key
+        return bool(known) and not (self.backlog or self._attempts or self._outcomes or self._new_key)
+
     def aim(self, target: Target, settings: UploadSettings, now_s: float) -> None:
         """What attempts go by from now on. Where it is another target, everything is due at once."""
         self._settings = self._dispatch.settings = self._endpoints.settings = settings

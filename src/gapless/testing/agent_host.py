@@ -1,29 +1,29 @@
-"""A simulated machine with an agent on it: the supervisor, and when its children are started anew."""
+"""A simulated machine with an agent on it: its disks, its configuration, and its supervisor."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Sequence
 
 import msgspec
 
 from gapless.agent.config import AgentConfig, parse_config
-from gapless.agent.layout import restarts_path
+from gapless.agent.machine import Machine
+from gapless.agent.reload import ConfigFile
 from gapless.agent.spool_settings import SpoolSettings
-from gapless.agent.work import Work
-from gapless.log.disk import write_atomically
-from gapless.model.claim import Restart
+from gapless.agent.watching import Watching
+from gapless.log.disk import Disk
 from gapless.model.errors import Misconfigured, Unavailable
-from gapless.testing.agent_children import CHILDREN, Child
+from gapless.testing.agent_children import CHILDREN, DATA_DIR, Child, Held
 from gapless.testing.clock import WallClock
 from gapless.testing.disk import SimDisk
 from gapless.testing.process import DiskTroubles, Process, ProcessDisk
 from gapless.testing.source_host import SourceDisk
 from gapless.testing.world import World
-from gapless.watchdog import Backoff, Watch
 
-DATA_DIR = "/agent"
+TOKEN_PATH = "/etc/token"
+_CONFIG_PATH = "/etc/agent.toml"
 _LOOK_US = 1_000_000
-_RESTARTS_MAX = 100
 
 
 class AgentHost:
@@ -44,48 +44,63 @@ class AgentHost:
         self.name = name
         self.machine = machine
         self.place = place
-        self.text = config_text
         self.spool_settings = spool
-        self.config = self._parsed(config_text)
         self.clock = WallClock(world.loop)
         self.random = world.draw(f"agent {machine}")
         self.disk = SimDisk(world.draw(f"disk {machine}"))
-        self.disk.make_dirs(DATA_DIR)
         self.troubles = DiskTroubles(world.draw(f"troubles {machine}"))
         self.disk.before_effect = self.troubles.strike
         self.upload_poll_us = self.random.choice((250_000, 500_000, 1_000_000))
         self.sources = SourceDisk(lambda: world.loop.now_us)
-        self.children: dict[str, Child] = {}
         self.supervisor: Process | None = None
-        self.restarts: tuple[Restart, ...] = ()
+        self.watching: Watching | None = None
         self.down_since_s: float | None = 0.0
+        self.configure(config_text)
 
     @property
     def running(self) -> bool:
         return self.supervisor is not None
 
+    @property
+    def children(self) -> dict[str, Child]:
+        """Those that the supervisor has."""
+        places = self.watching.places.items() if self.watching is not None else ()
+        return {name: place.child.child for name, place in places if isinstance(place.child, Held)}
+
     def mint(self) -> str:
         """An identity of 32 hex digits."""
         return f"{self.random.getrandbits(128):032x}"
+
+    def machine_of(self, disk: Disk) -> Machine:
+        """This machine, as a process has it."""
+        loop = self.world.loop
+        return Machine(
+            disk,
+            self.sources,
+            self.clock.now_us,
+            lambda: loop.now_s,
+            self.mint,
+            lambda: self.random.randbytes(32),
+        )
 
     def start(self) -> None:
         """As the service manager does, unless it runs."""
         if self.supervisor is not None:
             return
-        self.down_since_s = None
         self.world.tell(f"{self.name}: starts")
         self.supervisor = Process(f"{self.name}/supervisor", self.world.loop, lambda process, why: None)
-        self.supervisor.run(_Supervisor(self, self.supervisor).begin)
+        self.supervisor.run(self._begin)
 
     def stop(self) -> None:
         """Kill all of it."""
         if self.supervisor is not None:
-            self.down_since_s = self.world.loop.now_s
             self.supervisor.end()
             self.supervisor = None
+        if self.down_since_s is None:
+            self.down_since_s = self.world.loop.now_s
         for child in self.children.values():
             child.process.end()
-        self.children.clear()
+        self.watching = None
 
     def power_off(self) -> None:
         """The machine stops at once; of what was not synced, any part may be gone."""
@@ -93,11 +108,11 @@ class AgentHost:
         self.disk.crash()
 
     def lose_disk(self) -> None:
-        """The agent's disk is replaced by an empty one."""
+        """The agent's disk is replaced by an empty one, and the agent is set up on it."""
         self.stop()
         self.disk = SimDisk(self.disk.random)
-        self.disk.make_dirs(DATA_DIR)
         self.disk.before_effect = self.troubles.strike
+        self.load(self.text)
 
     def clone(self, machine: str, place: str) -> AgentHost:
         """Another machine, with a copy of this one's disks as they are now."""
@@ -106,85 +121,56 @@ class AgentHost:
         twin.sources.copy_from(self.sources)
         return twin
 
+    def configure(self, text: str) -> None:
+        """The configuration as its people want it."""
+        self.text = text
+        self.config = self._in_force(parse_config(text))
+        self.load(text)
+
     def load(self, text: str) -> None:
-        """The configuration file holds something else now: taken if it is good, as the agent does."""
+        """The configuration file holds something else now."""
+        self.disk.put(TOKEN_PATH, b"token")
+        self.disk.put(_CONFIG_PATH, text.encode())
+
+    def move(self, urls: Sequence[str]) -> None:
+        """The configuration file names other URLs now."""
+        self.load(re.sub(r"(?m)^urls = .*$", f"urls = {list(urls)!r}", self.text))
+
+    def in_force(self) -> AgentConfig:
+        """The newest configuration that the supervisor accepted."""
+        assert self.watching is not None
+        return self._in_force(self.watching.config)
+
+    def _in_force(self, config: AgentConfig) -> AgentConfig:
+        return msgspec.structs.replace(config, spool=self.spool_settings)
+
+    # -- the supervisor ---------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """What ``agent.supervisor.run`` does; where that gives up, it is started again."""
+        assert self.supervisor is not None
+        machine = self.machine_of(ProcessDisk(self.disk, self.supervisor))
         try:
-            new = self._parsed(text)
-        except Misconfigured:
+            machine.disk.make_dirs(DATA_DIR)
+            watching = Watching(ConfigFile(machine.disk, _CONFIG_PATH), machine, CHILDREN, self._child)
+            watching.keep_config()
+        except (Misconfigured, Unavailable, OSError) as error:
+            self.world.tell(f"{self.name}: {error}")
+            self.supervisor.after(_LOOK_US, self._begin)
             return
-        if new.text == self.config.text:
-            return
-        self.config = new
-        if (child := self.children.get("collector")) is not None:
-            child.process.end()
-            self.children["collector"] = self._child("collector")
-
-    def _parsed(self, text: str) -> AgentConfig:
-        return msgspec.structs.replace(parse_config(text), spool=self.spool_settings)
-
-    def _child(self, name: str) -> Child:
-        child = CHILDREN[name](self, name)
-        child.process.run(child.begin)
-        return child
-
-
-class _Place:
-    """One child's place, as in the agent's supervisor."""
-
-    def __init__(self, stalled_s: float) -> None:
-        self.watch = Watch(stalled_s)
-        self.backoff = Backoff()
-        self.due_s = 0.0
-
-
-class _Supervisor:
-    """When the children are started, and replaced: watchdog and backoff are the agent's own."""
-
-    def __init__(self, host: AgentHost, process: Process) -> None:
-        self._host = host
-        self._process = process
-        self._loop = host.world.loop
-        self._disk = ProcessDisk(host.disk, process)
-        self._work = Work(self._disk, DATA_DIR)
-        self._places = {name: _Place(host.config.agent.stalled_s) for name in CHILDREN}
-
-    def begin(self) -> None:
-        """As the agent's own."""
-        self._look()
+        self.watching = watching
+        self.down_since_s = None
+        watching.start_due()
+        self.supervisor.after(_LOOK_US, self._look)
 
     def _look(self) -> None:
-        try:
-            self._work.look()
-        except Unavailable:
-            pass
-        for name, place in self._places.items():
-            child = self._host.children.get(name)
-            if child is None:
-                if self._loop.now_s >= place.due_s:
-                    place.watch.begin()
-                    self._host.children[name] = self._host._child(name)
-            elif not child.process.alive:
-                del self._host.children[name]
-                place.due_s = self._loop.now_s + place.backoff.ended(self._loop.now_s - child.started_s)
-                self._note(name, "ended by itself")
-            else:
-                self._watch(name, place, child)
-        self._process.after(_LOOK_US, self._look)
+        assert self.supervisor is not None and self.watching is not None
+        self.watching.reap()
+        self.watching.look()
+        self.watching.start_due()
+        self.supervisor.after(_LOOK_US, self._look)
 
-    def _watch(self, name: str, place: _Place, child: Child) -> None:
-        has_work = self._work.unsent > 0 if name == "uploader" else True
-        progress: Any = (child.said.progress, self._work.settled if name == "uploader" else 0)
-        if place.watch.look(self._loop.now_s, progress, has_work=has_work):
-            self._host.world.tell(f"{self._host.name}: replaces its stuck {name}")
-            self._host.world.faults["replaced by the watchdog"] += 1
-            child.process.end()
-            del self._host.children[name]
-            self._note(name, f"it finished nothing for {place.watch.stood_still_s:.0f} s")
-
-    def _note(self, name: str, why: str) -> None:
-        host = self._host
-        host.restarts = (*host.restarts, Restart(name, host.clock.now_us(), why))[-_RESTARTS_MAX:]
-        try:
-            write_atomically(self._disk, restarts_path(DATA_DIR), msgspec.json.encode(host.restarts))
-        except OSError:
-            pass  # it is told when the next one is
+    def _child(self, name: str, config: AgentConfig) -> Held:
+        child = CHILDREN[name](self, name, self._in_force(config))
+        child.process.run(child.begin)
+        return Held(child)

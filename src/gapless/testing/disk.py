@@ -226,6 +226,13 @@ class SimDisk:
         self.processes += 1
         self._ended = False
 
+    def put(self, path: str, data: bytes) -> None:
+        """People or other programs write a file: it is there at once, and for good."""
+        self._directories.add(_parent(path))
+        self._names[path] = self._names_on_disk[path] = _Inode(bytearray(data), bytearray(data))
+        self._listed.clear()
+        self.changes += 1
+
     def content(self, path: str) -> bytes:
         return bytes(self._inode(path).cached)
 

@@ -6,6 +6,7 @@ the books have a finding of one of its kinds; recovery from its end until everyt
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -45,12 +46,10 @@ class Probe(Simulation):
         self._fail, self._kinds = FAILURES[kind]
         usual = AgentSection(name="usual", data_dir="/")
         for host in self.hosts:
-            often = msgspec.structs.replace(
-                host.config.agent,
-                commit_interval_s=usual.commit_interval_s,
-                claim_interval_s=usual.claim_interval_s,
-            )
-            host.config = msgspec.structs.replace(host.config, agent=often)
+            text = host.text
+            for name in ("commit_interval_s", "claim_interval_s"):
+                text = re.sub(f"(?m)^{name} = .*$", f"{name} = {getattr(usual, name)}", text)
+            host.configure(text)
         self.host, self.writer = self.hosts[0], self.writers[0]
 
     def strike(self) -> None:

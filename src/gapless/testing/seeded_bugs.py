@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from gapless.agent import claim, claims, dispatch, target, uploader
+from gapless.agent import claim, claims, dispatch, reload, restarts, target, uploader, watching
 from gapless.agent import collector as collecting
 from gapless.agent import spool as spooling
 from gapless.agent.acks import Acks, Outcome
@@ -33,7 +33,7 @@ from gapless.log.segments import LogWriter
 from gapless.model.errors import Misconfigured, Unavailable
 from gapless.model.ranges import RangeSet
 from gapless.model.stream import EpochOpen
-from gapless.testing import agent_host, platform_host
+from gapless.testing import platform_host
 
 Mutation = Callable[[ExitStack], None]
 
@@ -100,7 +100,7 @@ def _no_directory_fsync(stack: ExitStack) -> None:
         lazy: Any = Lazy(disk)
         write_atomically(lazy, path, data)
 
-    for module in (claim, claims, spooling, target, agent_host):
+    for module in (claim, claims, restarts, spooling, target, watching):
         _replaced(stack, module, "write_atomically", lazily)
 
 
@@ -179,7 +179,7 @@ def _blank_drops_all(stack: ExitStack) -> None:
     def idle(self: Any, now_us: int, acks: Acks) -> Tick:
         return tick(self, now_us, acks) if self._factories else Tick()
 
-    _replaced(stack, agent_host, "parse_config", parsed)
+    _replaced(stack, reload, "parse_config", parsed)
     _replaced(stack, Collector, "tick", idle)
 
 

@@ -12,7 +12,7 @@ from random import Random
 import structlog
 
 from gapless.agent.spool_settings import SpoolSettings
-from gapless.testing.agent_host import AgentHost
+from gapless.testing.agent_host import TOKEN_PATH, AgentHost
 from gapless.testing.oracle import Violation
 from gapless.testing.platform_host import PlatformHost
 from gapless.testing.platform_parts import JOURNAL
@@ -167,7 +167,7 @@ commit_interval_s = {commit_s}
 claim_interval_s = {claim_s}
 [gateway]
 urls = ["{URLS[0]}", "{URLS[1]}"]
-token_file = "/token"
+token_file = "{TOKEN_PATH}"
 [upload]
 in_flight_max = {random.choice((1, 2, 4))}
 request_bytes_max = {random.choice((2_000, 20_000, 1 << 20))}

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import msgspec
-
-from gapless.testing.agent_host import DATA_DIR, AgentHost
+from gapless.testing.agent_children import DATA_DIR
+from gapless.testing.agent_host import AgentHost
 from gapless.testing.impostors import IMPOSTORS
 from gapless.testing.network import Conditions
 from gapless.testing.platform_host import PlatformHost
@@ -265,8 +264,7 @@ class Swarm:
 
     def _move(self, host: AgentHost) -> None:
         urls = self._random.sample(self._urls, self._random.randint(1, len(self._urls)))
-        gateway = msgspec.structs.replace(host.config.gateway, urls=tuple(urls))
-        host.config = msgspec.structs.replace(host.config, gateway=gateway)
+        host.move(urls)
 
     # -- disks and files --------------------------------------------------------------------------------
 
