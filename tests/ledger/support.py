@@ -84,6 +84,7 @@ def says(
     at_least: bool = False,
     read_bytes: int = 0,
     unread_bytes: int = 0,
+    left_us: int = 0,
 ) -> StreamClaim:
     return StreamClaim(
         stream=stream,
@@ -95,4 +96,5 @@ def says(
         at_least=at_least,
         read_bytes=read_bytes,
         unread_bytes=unread_bytes,
+        left_us=left_us,
     )

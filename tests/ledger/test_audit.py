@@ -138,6 +138,18 @@ def test_a_reader_that_stands_still_before_its_end_is_stuck() -> None:
     assert judged(ledger, 23 * SECOND).streams[0].state == "reader stuck"
 
 
+def test_a_reader_that_leaves_a_part_of_its_source_out_is_stuck_though_it_moves() -> None:
+    ledger, agent = Ledger(), Agent()
+    for t in range(0, 24, 2):
+        left_us = max(0, t - 10) * SECOND
+        agent.claim(ledger, t * SECOND, says(0, read_bytes=100 * t, unread_bytes=10, left_us=left_us))
+    report = judged(ledger, 23 * SECOND)
+    assert (report.verdict, report.streams[0].state) == ("unknown", "reader stuck")
+    agent.claim(ledger, 24 * SECOND, says(0, read_bytes=2500))
+    report = judged(ledger, 25 * SECOND)
+    assert (report.verdict, report.streams[0].state) == ("complete", "quiet")
+
+
 def test_what_an_agent_that_was_set_back_claims_is_not_due() -> None:
     ledger, agent, restored = Ledger(), Agent(), Agent()
     agent.claim(ledger, 0, says(0))

@@ -161,6 +161,17 @@ def test_a_reader_that_stands_still_and_goes_on(watched: Watched) -> None:
     assert watched.seen("reader_stuck") == [("opened", 22), ("closed", 25)]
 
 
+def test_a_part_of_a_source_that_nobody_can_read_is_told_until_it_can_be(watched: Watched) -> None:
+    def claims() -> None:
+        left_us = max(0, watched.now - 16) * SECOND
+        watched.claim(says(0, read_bytes=100 * watched.now, left_us=left_us))
+
+    watched.run(26, claims)
+    assert "are left out for 6 s" in watched.only("reader_stuck").text
+    watched.run(28, lambda: watched.claim(says(0, read_bytes=5000)))
+    assert [state for state, _ in watched.seen("reader_stuck")] == ["opened", "closed"]
+
+
 def test_a_gap_is_one_finding_with_its_ranges_until_nothing_is_missing(watched: Watched) -> None:
     watched.batch(0, 10)
     watched.batch(15, 20)

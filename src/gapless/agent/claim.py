@@ -32,7 +32,7 @@ from gapless.agent.layout import (
 )
 from gapless.agent.machine import Machine, Supervised, this_machine
 from gapless.agent.restarts import read_restarts
-from gapless.agent.sources import FileCursor, observe
+from gapless.agent.sources import Attention, FileCursor, Observed, observe
 from gapless.agent.wire import Deadline, Unreachable, connection_to, reason_of
 from gapless.failpoint import reached
 from gapless.log.disk import read_small, write_atomically
@@ -99,6 +99,7 @@ class Claiming:
         self._progress = 0
         self._error_since_us = 0
         self._filling = Filling()
+        self._attention: dict[StreamKey, Attention] = {}
         self._fills_in_s: float | None = None
 
     def next(self) -> Statement | None:
@@ -182,12 +183,14 @@ class Claiming:
         used = view.durable() - view.first()
         limit = config.spool.size_bytes_max
         self._fills_in_s = self._filling.full_in_s(self._machine.now_us(), unsent, limit - used)
+        observed = {
+            stream: observe(source, _cursors(view, stream), self._machine.files)
+            for stream, source in config.streams().items()
+            if isinstance(source, FileSection)
+        }
         return Witnessed(
-            unread_bytes={
-                stream: observe(source, _cursors(view, stream), self._machine.files)[1]
-                for stream, source in config.streams().items()
-                if isinstance(source, FileSection)
-            },
+            unread_bytes={stream: each.unread_bytes for stream, each in observed.items()},
+            left_us=self._left_us(config, observed),
             coverage={
                 stream: "from-source" if isinstance(source, FileSection) else "from-spool"
                 for stream, source in config.streams().items()
@@ -196,6 +199,15 @@ class Claiming:
             spool_limit_bytes=limit,
             fills_in_s=self._fills_in_s,
         )
+
+    def _left_us(self, config: AgentConfig, observed: dict[StreamKey, Observed]) -> dict[StreamKey, int]:
+        now_s = self._machine.monotonic_s()
+        self._attention = {stream: self._attention.get(stream, Attention()) for stream in observed}
+        return {
+            stream: int(1e6 * self._attention[stream].left_s(source, observed[stream], now_s))
+            for stream, source in config.streams().items()
+            if isinstance(source, FileSection)
+        }
 
     def _url(self, config: AgentConfig) -> str:
         return config.gateway.urls[self._at % len(config.gateway.urls)]

@@ -41,9 +41,11 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Witnessed(msgspec.Struct, frozen=True, kw_only=True):
     """What a claim says beside the two logs. ``unread_bytes``: of each stream, how far its source's end is
-    beyond what is durable, as somebody else than its reader saw it. ``coverage``: where its books begin."""
+    beyond what is durable, as somebody else than its reader saw it; ``left_us``: for how long a part of it
+    was left out. ``coverage``: where its books begin."""
 
     unread_bytes: Mapping[StreamKey, int] = {}
+    left_us: Mapping[StreamKey, int] = {}
     coverage: Mapping[StreamKey, Coverage] = {}
     restarts: tuple[Restart, ...] = ()
     spool_limit_bytes: int = 0
@@ -69,6 +71,7 @@ def stream_claims(
     for state in view.state.snapshot().streams:
         read = sum(cursor.offset for cursor in state.cursors)
         unread = witnessed.unread_bytes.get(state.stream, 0)
+        left_us = witnessed.left_us.get(state.stream, 0)
         seen = max((cursor.seen_us for cursor in state.cursors), default=0)
         for opened, next_, closed in [
             *((old.opened, old.next, old.proven) for old in state.ended if not old.fenced),
@@ -84,6 +87,7 @@ def stream_claims(
                     read_bytes=read if opened == state.opened else 0,
                     unread_bytes=unread if opened == state.opened else 0,
                     reader_us=seen if opened == state.opened else 0,
+                    left_us=left_us if opened == state.opened else 0,
                     closed=closed,
                     at_least=not closed and (opened != state.opened or view.state.doubts(state.stream)),
                     coverage=witnessed.coverage.get(state.stream),

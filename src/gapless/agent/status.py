@@ -153,7 +153,7 @@ def _streams(config: AgentConfig, view: SpoolView, unsent: list[Spooled]) -> tup
     for key, source in config.streams().items():
         state = view.state.get(key)
         cursors = () if state is None else state.cursors
-        unread = observe(source, cursors, OsHost())[1] if isinstance(source, FileSection) else None
+        unread = observe(source, cursors, OsHost()).unread_bytes if isinstance(source, FileSection) else None
         found.append(
             StreamStatus(
                 tenant=key.tenant,

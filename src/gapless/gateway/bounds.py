@@ -102,7 +102,8 @@ def _check_stream_claim(claim: StreamClaim, agent: str) -> None:
     if claim.stream.agent != agent:
         raise Refused(f"agent {agent} claims for agent {claim.stream.agent}: each agent claims for itself")
     _check_opened(claim.opened)
-    _check_numbers("a claim", (claim.next, claim.read_bytes, claim.unread_bytes, claim.reader_us))
+    numbers = (claim.next, claim.read_bytes, claim.unread_bytes, claim.reader_us, claim.left_us)
+    _check_numbers("a claim", numbers)
     _check_ranges(claim.held)
     _check_ranges(claim.refused)
 

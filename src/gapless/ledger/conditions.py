@@ -17,6 +17,7 @@ from gapless.ledger.states import (
     claims_down,
     ended,
     heard_us,
+    leaves_out,
     reader_stuck,
     silent,
     silent_agents,
@@ -161,10 +162,16 @@ def _of_stream(
         )
         yield _on(key, "upload_stalled", stream_id, stream.current, text, count=held, opens=opens)
     if reader_stuck(stream, now_us, allowed):
-        stood_s = (now_us - stream.unread_since_us) / 1e6
-        unread = f"{stream.unread_bytes} bytes are unread"
-        text = f"{name}: {unread}, and the reader has not moved for {stood_s:.0f} s"
+        text = f"{name}: {_what_is_unread(stream, now_us, allowed)}"
         yield _on(key, "reader_stuck", stream_id, stream.current, text, opens=opens)
+
+
+def _what_is_unread(stream: StreamBook, now_us: int, allowed: Allowances) -> str:
+    if leaves_out(stream, now_us, allowed):
+        left_s = (now_us - stream.left_since_us) / 1e6
+        return f"files or directories that cannot be read, or are too many, are left out for {left_s:.0f} s"
+    stood_s = (now_us - stream.unread_since_us) / 1e6
+    return f"{stream.unread_bytes} bytes are unread, and the reader has not moved for {stood_s:.0f} s"
 
 
 def _of_silence(

@@ -47,6 +47,7 @@ class StreamBook(msgspec.Struct, kw_only=True):
     read_bytes: int = 0
     unread_bytes: int = 0
     unread_since_us: int = 0  # since when there is something unread and the reader has not moved
+    left_since_us: int = 0  # since when it leaves a part of its source out; 0: it does not
     spool_used_bytes: int = 0
     spool_limit_bytes: int = 0
     fills_in_s: float | None = None
@@ -57,7 +58,10 @@ class StreamBook(msgspec.Struct, kw_only=True):
     def redate(self, now_us: int) -> bool:
         """The platform's clock was set back to ``now_us``, if later times are known: what stands still does
         so since now at the latest. Returns whether that was so."""
-        names = ("registered_us", "last_claim_us", "last_batch_us", "backlog_since_us", "unread_since_us")
+        names = (
+            *("registered_us", "last_claim_us", "last_batch_us"),
+            *("backlog_since_us", "unread_since_us", "left_since_us"),
+        )
         later = [name for name in names if getattr(self, name) > now_us]
         for name in later:
             setattr(self, name, now_us)
@@ -267,6 +271,7 @@ class Ledger:
         if not claim.unread_bytes or claim.read_bytes != stream.read_bytes:
             stream.unread_since_us = received_us
         stream.read_bytes, stream.unread_bytes = claim.read_bytes, claim.unread_bytes
+        stream.left_since_us = max(1, received_us - claim.left_us) if claim.left_us else 0
         stream.spool_used_bytes, stream.spool_limit_bytes = claims.spool_used_bytes, claims.spool_limit_bytes
         stream.fills_in_s, stream.interval_s = claims.fills_in_s, claims.interval_s
         stream.last_claim_us = max(stream.last_claim_us, received_us)

@@ -75,8 +75,16 @@ def upload_stalled(stream: StreamBook, now_us: int, allowed: Allowances) -> bool
 
 
 def reader_stuck(stream: StreamBook, now_us: int, allowed: Allowances) -> bool:
-    """By the latest claim: bytes unread, and the reader has not moved for longer than allowed."""
-    return stream.unread_bytes > 0 and now_us - stream.unread_since_us > allowed.reader_stalled_s * 1e6
+    """By the latest claim: bytes unread, and the reader has not moved for longer than allowed, or has left
+    them out."""
+    stands = stream.unread_bytes > 0 and now_us - stream.unread_since_us > allowed.reader_stalled_s * 1e6
+    return stands or leaves_out(stream, now_us, allowed)
+
+
+def leaves_out(stream: StreamBook, now_us: int, allowed: Allowances) -> bool:
+    """By the latest claim: a part of its source was left unread while the rest was read, or could not be
+    looked at. The agent has allowed for what its settings let wait."""
+    return stream.left_since_us > 0 and now_us - stream.left_since_us > allowed.stalled_s * 1e6
 
 
 def spool_filling(stream: StreamBook, now_us: int, allowed: Allowances) -> bool:

@@ -61,7 +61,8 @@ Coverage = Literal["from-source", "from-spool", "from-socket"]
 class StreamClaim(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """As of the claim's time: the next seq of this epoch is ``next``, durably; ``held`` is what the spool
     still holds without a receipt, of it ``refused`` what the gateway would not take; the reader stands
-    ``unread_bytes`` before the end of its source, and was last seen reading at ``reader_us``.
+    ``unread_bytes`` before the end of its source, and was last seen reading at ``reader_us``. For ``left_us``
+    it has left a part of its source unread while it went on with the rest, or nobody could look at a part.
     ``closed`` ends the epoch at ``next``: nothing will follow, and silence is no alarm. ``at_least``: this
     agent cannot say where the epoch ended, or stands: ``next`` is what it knows of, perhaps less than it once
     claimed. ``coverage`` is left out where it is not known."""
@@ -74,6 +75,7 @@ class StreamClaim(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     read_bytes: int = 0
     unread_bytes: int = 0
     reader_us: int = 0
+    left_us: int = 0
     closed: bool = False
     at_least: bool = False
     coverage: Coverage | None = None

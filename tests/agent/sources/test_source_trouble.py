@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from source_rig import MemoryDisk, Rig
 
-from gapless.agent.sources import FileCursor, FileSettings, OsHost, observe
+from gapless.agent.sources import Attention, FileCursor, FileSettings, Observed, OsHost, observe
 from gapless.agent.sources.globs import path_matches
 from gapless.agent.sources.handles import Handles
 from gapless.agent.sources.problems import PROBLEMS_MAX
@@ -229,12 +229,74 @@ def test_observe_sees_a_stuck_reader_from_durable_cursors_alone() -> None:
     disk.write("/log/a.log", b"one\ntwo\n")
     rig.step()
     settings = rig.settings
-    assert observe(settings, rig.durable.values(), disk) == rig.source.backlog() == (8, 0)
+
+    def seen() -> tuple[int, int]:
+        observed = observe(settings, rig.durable.values(), disk)
+        return observed.read_bytes, observed.unread_bytes
+
+    assert seen() == rig.source.backlog() == (8, 0)
     disk.append("/log/a.log", b"three\n")
     disk.write("/log/b.log", b"four\n")
-    assert observe(settings, rig.durable.values(), disk) == (8, 11)
+    assert seen() == (8, 11)
     disk.write("/log/a.log", b"new\n")
-    assert observe(settings, rig.durable.values(), disk) == (8, 9)
+    assert seen() == (8, 9)
+
+
+def test_two_cursors_of_one_inode_stop_nothing() -> None:
+    """A spool that lost the last word on a file may still have its cursor, beside that of the next one."""
+    disk = MemoryDisk()
+    rig = rig_of(disk)
+    disk.write("/log/a.log", b"one\ntwo\n")
+    rig.step()
+    [cursor] = rig.durable.values()
+    rig.durable["f" * 32] = msgspec.structs.replace(cursor, file="f" * 32)
+    rig.crash()
+    rig.step()
+    disk.write("/log/a.log", b"new\n")
+    rig.settle()
+    assert rig.records == [b"one", b"two", b"new"]
+    assert len(rig.durable) == 1
+
+
+def left_s(looks: list[Observed]) -> float:
+    """What the last of some looks, 10 seconds apart, tells."""
+    attention, settings = Attention(), FileSettings(paths=("/log/*",))
+    told = [attention.left_s(settings, observed, 10.0 * at) for at, observed in enumerate(looks)]
+    return told[-1]
+
+
+A, B = (1, 1), (1, 2)
+
+
+def test_a_file_that_is_left_out_shows_however_much_is_read_of_others() -> None:
+    busy = [Observed({A: 100 * at}, {A: 50, B: 7}, False) for at in range(6)]
+    assert left_s(busy) == 50 - 16  # its settings let a file wait for 16 s
+    assert left_s([*busy, Observed({A: 600, B: 7}, {A: 50}, False)]) == 0
+    # What is seen of the busy one grows, but it moves too.
+    assert left_s([Observed({A: 100 * at, B: 7}, {A: 50}, False) for at in range(6)]) == 0
+
+
+def test_files_that_wait_for_their_turn_are_not_left_out() -> None:
+    """Each look finds another one moved: the reader has not been round yet."""
+    files = [(1, ino) for ino in range(12)]
+    looks = [Observed(dict.fromkeys(files[:at], 9), dict.fromkeys(files, 100), False) for at in range(12)]
+    assert left_s(looks) == 0
+
+
+def test_a_directory_that_cannot_be_looked_at_is_left_out() -> None:
+    blind = [Observed({A: 100}, {}, True) for _ in range(4)]
+    assert left_s(blind) == 30 - 16
+    assert left_s([*blind, Observed({A: 100}, {}, False)]) == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_directory_without_permission_is_told_apart_from_an_empty_one(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    settings = FileSettings(paths=(f"{tmp_path}/**/*.log",))
+    assert observe(settings, (), OsHost()).blind
+    left_out = FileSettings(paths=settings.paths, exclude=(str(closed),))
+    assert not observe(left_out, (), OsHost()).blind
 
 
 def test_events_without_bytes_flow_with_a_budget_of_nothing() -> None:

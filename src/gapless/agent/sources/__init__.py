@@ -3,7 +3,7 @@ cursors that were made durable together with its records."""
 
 from gapless.agent.sources.events import Chunk, FileCursor, Problem, Skipped
 from gapless.agent.sources.files import FileSource
-from gapless.agent.sources.observe import observe
+from gapless.agent.sources.observe import Attention, Observed, observe
 from gapless.agent.sources.oshost import OsHost
 from gapless.agent.sources.pipe import KeptPipe
 from gapless.agent.sources.port import SourceHost
@@ -11,11 +11,13 @@ from gapless.agent.sources.settings import FileSettings
 from gapless.agent.sources.stdin import StdinSource
 
 __all__ = [
+    "Attention",
     "Chunk",
     "FileCursor",
     "FileSettings",
     "FileSource",
     "KeptPipe",
+    "Observed",
     "OsHost",
     "Problem",
     "Skipped",

@@ -266,6 +266,9 @@ class Copies:
         handle = roster.handles.release(f)
         if handle is None:
             return None
+        if f.id in roster.by_id:  # a cursor that should have been dropped, from a spool that lost its end
+            handle.close()
+            return None
         successor = TrackedFile(roster.mint(), f.path, f.dev, f.ino)
         successor.name, successor.away_t = f.name, f.away_t
         successor.admitted = False

@@ -44,7 +44,7 @@ class OsHost:
         self._entries_max = entries_max
 
     def scan(self, paths: Sequence[str], exclude: Sequence[str]) -> Scan:
-        walk = _Walk(self._entries_max)
+        walk = _Walk(self._entries_max, exclude)
         files = [
             seen
             for pattern in paths
@@ -68,7 +68,8 @@ class OsHost:
 class _Walk:
     """One scan: what it has failed to read, and how many entries it may still look at."""
 
-    def __init__(self, entries_max: int) -> None:
+    def __init__(self, entries_max: int, exclude: Sequence[str]) -> None:
+        self._exclude = exclude
         self.failed: list[tuple[str, OSError]] = []
         self._left = entries_max
 
@@ -99,6 +100,8 @@ class _Walk:
                 yield from self.files(entry.path, rest)
 
     def _entries(self, directory: str) -> list[os.DirEntry[str]]:
+        if any(path_matches(other, directory) for other in self._exclude):
+            return []
         try:
             with os.scandir(directory) as entries:
                 found = list(entries)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+#: A device and an inode number.
+FileId = tuple[int, int]
+
 
 class Seen(NamedTuple):
     """A regular file as a look at a directory showed it. ``changed_ns`` moves with every change of the
@@ -21,7 +24,7 @@ class Seen(NamedTuple):
     changed_ns: int
 
     @property
-    def id(self) -> tuple[int, int]:
+    def id(self) -> FileId:
         return self.dev, self.ino
 
 
@@ -35,7 +38,7 @@ class FileStat(NamedTuple):
     links: int
 
     @property
-    def id(self) -> tuple[int, int]:
+    def id(self) -> FileId:
         return self.dev, self.ino
 
 
@@ -71,7 +74,7 @@ class SourceHost(Protocol):
 
     def scan(self, paths: Sequence[str], exclude: Sequence[str]) -> Scan:
         """The regular files that match any pattern of ``paths`` and none of ``exclude``, following
-        links; a file may come under several names."""
+        links; a file may come under several names. No directory that matches an ``exclude`` is read."""
 
     def listing(self, directory: str) -> Listing: ...
 
