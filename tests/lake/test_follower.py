@@ -83,10 +83,10 @@ def test_nothing_due_lets_the_journal_go_first_again(
 def test_the_follower_tells_whether_it_is_behind(behind: threading.Event) -> None:
     answers = iter([StepReport(9, entries=1, more=True), StepReport(9, entries=1), StepReport(9)])
     lake = cast(Any, SimpleNamespace(step=lambda now_us: next(answers), mend=lambda now_us: None))
-    assert lake_follower._step(lake, behind) == 0.0 and behind.is_set()
-    assert lake_follower._step(lake, behind) == 0.0 and not behind.is_set()
+    assert lake_follower.step(lake, behind, 0) == 0.0 and behind.is_set()
+    assert lake_follower.step(lake, behind, 0) == 0.0 and not behind.is_set()
     behind.set()
-    assert lake_follower._step(lake, behind) > 0.0 and not behind.is_set()
+    assert lake_follower.step(lake, behind, 0) > 0.0 and not behind.is_set()
 
 
 def test_a_lake_that_cannot_go_on_holds_no_compaction_back(behind: threading.Event) -> None:
@@ -96,7 +96,7 @@ def test_a_lake_that_cannot_go_on_holds_no_compaction_back(behind: threading.Eve
         raise Unavailable("the disk is full: make room")
 
     behind.set()
-    assert lake_follower._step(cast(Any, SimpleNamespace(step=refuse)), behind) > 0.0
+    assert lake_follower.step(cast(Any, SimpleNamespace(step=refuse)), behind, 0) > 0.0
     assert not behind.is_set()
 
 

@@ -233,14 +233,14 @@ def test_findings_wait_for_the_gateway_and_arrive_once_in_order(tmp_path: Path) 
         tell(running, *(f"told/{n:03}" for n in range(25)))
         poster = Poster(str(tmp_path), running.url, rows_max=10)
         assert poster.post_some() == 0, "the ledger has not caught up yet"
-        poster.caught_up(float("inf"))
+        poster.posting.caught_up(float("inf"))
         with pytest.raises(Unavailable):
             poster.post_some()
         assert len(waiting(running)) == 25
         poster.stop()
         running.start()
         poster = Poster(str(tmp_path), running.url, rows_max=10)
-        poster.caught_up(float("inf"))
+        poster.posting.caught_up(float("inf"))
         assert [poster.post_some() for _ in range(4)] == [10, 10, 5, 0]
         assert [finding.id for finding in running.journaled()] == [f"told/{n:03}" for n in range(25)]
         assert waiting(running) == []
@@ -257,7 +257,7 @@ def test_what_the_gateway_took_is_not_posted_again(
         running.start()
         tell(running, "told/1", "told/2")
         poster = Poster(str(tmp_path), running.url)
-        poster.caught_up(float("inf"))
+        poster.posting.caught_up(float("inf"))
         request = poster._request
 
         def cut(path: str, body: bytes) -> None:
@@ -269,14 +269,14 @@ def test_what_the_gateway_took_is_not_posted_again(
             poster.post_some()
         assert len(waiting(running)) == 2
         if crash == "reply lost":
-            poster.caught_up(0.0)  # a step that began before the failure
+            poster.posting.caught_up(0.0)  # a step that began before the failure
             again = poster
         else:
             again = Poster(str(tmp_path), running.url)
         assert again.post_some() == 0, "in doubt"
         drain(running.keeper, START)
         assert waiting(running) == []
-        again.caught_up(float("inf"))
+        again.posting.caught_up(float("inf"))
         assert again.post_some() == 0
         assert [finding.id for finding in running.journaled()] == ["told/1", "told/2"]
 
@@ -288,7 +288,7 @@ def test_what_the_gateway_never_takes_does_not_stop_the_rest(tmp_path: Path) -> 
         too_long = "x" * (bounds._ID_CHARACTERS_MAX + 1)
         tell(running, "told/1", "told/2", too_long, "told/3")
         poster = Poster(str(tmp_path), running.url)
-        poster.caught_up(float("inf"))
+        poster.posting.caught_up(float("inf"))
         poster.start()
         until(lambda: waiting(running) == [])
         poster.stop()
@@ -313,7 +313,7 @@ def test_a_loss_goes_the_same_way_and_comes_back_as_a_finding(tmp_path: Path) ->
         running.keeper._store.commit(running.keeper.ledger, Step(cursors={}, losses=[loss]))
         tell(running, "told/2")
         poster = Poster(str(tmp_path), running.url)
-        poster.caught_up(float("inf"))
+        poster.posting.caught_up(float("inf"))
         assert [poster.post_some() for _ in range(4)] == [1, 1, 1, 0]
         drain(running.keeper, START)
         assert running.keeper.ledger.streams[STREAM.id].epochs[EPOCH].lost.total == 10

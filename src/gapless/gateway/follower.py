@@ -5,14 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import structlog
 
 from gapless.gateway.fold import Changes
-from gapless.gateway.index import BatchIndex
 from gapless.gateway.worker import Worker
 
 _log = structlog.get_logger("gapless.gateway")
+
+
+class Index(Protocol):
+    """What follows: see ``BatchIndex``."""
+
+    @property
+    def complete(self) -> bool: ...
+    @property
+    def cursor(self) -> int: ...
+    def step(self) -> Changes | None: ...
 
 
 class Follower:
@@ -21,17 +31,18 @@ class Follower:
 
     def __init__(
         self,
-        index: BatchIndex,
+        index: Index,
         told: Callable[[Changes], Awaitable[None]],
         *,
         interval_s: float,
+        worker: Worker | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index = index
         self._told = told
         self._interval_s = interval_s
         self._monotonic_s = monotonic_s
-        self._worker = Worker("index")
+        self._worker = worker or Worker("index")
         self._stopping = asyncio.Event()
         self._failing_since_s: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -54,14 +65,14 @@ class Follower:
 
     async def _run(self) -> None:
         while not self._stopping.is_set():
-            if await self._step():
+            if await self.step():
                 continue
             try:
                 await asyncio.wait_for(self._stopping.wait(), self._interval_s)
             except TimeoutError:
                 pass
 
-    async def _step(self) -> bool:
+    async def step(self) -> bool:
         """One step; whether there may be more at once."""
         try:
             changes = await self._worker.run(self._index.step)

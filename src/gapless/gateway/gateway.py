@@ -17,7 +17,6 @@ from gapless.gateway.admission import EpochKey, Row
 from gapless.gateway.budget import Budget
 from gapless.gateway.chains import Fences
 from gapless.gateway.claims import ClaimsIntake
-from gapless.gateway.fold import Changes
 from gapless.gateway.follower import Follower
 from gapless.gateway.index import BatchIndex
 from gapless.gateway.intake import Intake
@@ -122,7 +121,7 @@ class Gateway:
             now_us=now_us,
         )
         self._follower = Follower(
-            self._index, self._indexed, interval_s=bounds.index_interval_s, monotonic_s=monotonic_s
+            self._index, self.intake.indexed, interval_s=bounds.index_interval_s, monotonic_s=monotonic_s
         )
         self.batches_budget = Budget(
             "requests with batches",
@@ -202,11 +201,6 @@ class Gateway:
         metrics.journal_stalled.set(self._journal.stalled_s())
         metrics.index_behind.set(self._index.behind_bytes)
         return metrics.render()
-
-    async def _indexed(self, changes: Changes) -> None:
-        for key in changes.fences:
-            self._fences.add(key)
-        await self.intake.indexed(changes.position)
 
     async def _ensure_admin(self) -> None:
         """A token that may do everything, in a file for whoever owns the machine.

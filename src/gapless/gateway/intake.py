@@ -30,6 +30,7 @@ from gapless.gateway.answers import (
     without_receipt,
 )
 from gapless.gateway.chains import Fences
+from gapless.gateway.fold import Changes
 from gapless.gateway.frames import Arrival, Refusal, examine
 from gapless.gateway.index import BatchIndex
 from gapless.gateway.metrics import GatewayMetrics
@@ -110,9 +111,11 @@ class Intake:
         """
         return await self._worker.finish(self._accept(token, body))
 
-    async def indexed(self, position: int) -> None:
-        """The index has every batch before ``position``."""
-        await self._worker.run(self._admission.indexed, position)
+    async def indexed(self, changes: Changes) -> None:
+        """The index has taken in these changes, and all before them."""
+        for key in changes.fences:
+            self._fences.add(key)
+        await self._worker.run(self._admission.indexed, changes.position)
 
     def stalled_s(self) -> float:
         """For how many seconds requests have been under way without one ending."""

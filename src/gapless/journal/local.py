@@ -137,13 +137,17 @@ class LocalJournal:
 
     def _run(self) -> None:
         while group := self._next_group():
-            started_s = self._monotonic_s()
-            outcome = self._commit(group)
-            finished_s = self._monotonic_s()
-            self._account(group, outcome, finished_s)
-            _tell(group, outcome)
-            if not isinstance(outcome, GaplessError):
-                self._on_sync_s(finished_s - started_s)
+            self._take(group)
+
+    def _take(self, group: list[_Waiter]) -> None:
+        """Make a group durable, and tell who waits for it."""
+        started_s = self._monotonic_s()
+        outcome = self._commit(group)
+        finished_s = self._monotonic_s()
+        self._account(group, outcome, finished_s)
+        _tell(group, outcome)
+        if not isinstance(outcome, GaplessError):
+            self._on_sync_s(finished_s - started_s)
 
     def _next_group(self) -> list[_Waiter]:
         """Everything that waits; blocks until there is something, and is empty only at the end."""

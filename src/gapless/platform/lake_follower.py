@@ -14,7 +14,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Set
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -22,6 +22,8 @@ from gapless import clock
 from gapless.lake.commits import Fenced
 from gapless.lake.decode import Decoded, Decoder
 from gapless.lake.lake import Lake
+from gapless.lake.mend import MendReport
+from gapless.lake.writer import StepReport
 from gapless.log.disk import OsDisk
 from gapless.log.reader import LogReader
 from gapless.model.errors import Unavailable
@@ -31,7 +33,7 @@ from gapless.platform.layout import journal_directory, lake_directory
 
 _log = structlog.get_logger("gapless.lake")
 
-_IDLE_S = 0.25
+IDLE_S = 0.25
 _RETRY_S = 1.0
 _STOP_S_MAX = 10.0
 
@@ -71,7 +73,7 @@ def run(lake: Lake, stop_signals: Set[signal.Signals], steps: Steps) -> None:
     try:
         wait_s = 0.0
         while signal.sigtimedwait(stop_signals, wait_s) is None:
-            wait_s = _step(lake, behind)
+            wait_s = step(lake, behind, clock.now_us())
             steps.finished()
     finally:
         stopping.set()
@@ -79,12 +81,19 @@ def run(lake: Lake, stop_signals: Set[signal.Signals], steps: Steps) -> None:
     lake.close()
 
 
-def _step(lake: Lake, behind: threading.Event) -> float:
+class Followed(Protocol):
+    """A lake that follows the journal: see ``Lake``."""
+
+    def step(self, now_us: int) -> StepReport: ...
+    def mend(self, now_us: int) -> MendReport | None: ...
+
+
+def step(lake: Followed, behind: threading.Event, now_us: int) -> float:
     """Take in what there is, and tell whether there is more; make again some of what was damaged. Return for
     how many seconds to wait."""
     try:
-        report = lake.step(clock.now_us())
-        mended = lake.mend(clock.now_us())
+        report = lake.step(now_us)
+        mended = lake.mend(now_us)
     except Fenced:
         raise
     except Unavailable as error:
@@ -95,4 +104,4 @@ def _step(lake: Lake, behind: threading.Event) -> float:
         behind.set()
     else:
         behind.clear()
-    return 0.0 if report.entries or mended else _IDLE_S
+    return 0.0 if report.entries or mended else IDLE_S

@@ -19,6 +19,7 @@ from gapless.log.reader import LogReader
 from gapless.model.errors import Corrupt, GaplessError, Misconfigured, Unavailable
 from gapless.platform import logs
 from gapless.platform.auditor_poster import Poster
+from gapless.platform.auditor_posting import Posting
 from gapless.platform.auditor_store import LedgerStore
 from gapless.platform.books import Bookkeeper
 from gapless.platform.children import say_ready, say_step
@@ -56,23 +57,23 @@ def _run(bookkeeper: Bookkeeper, poster: Poster) -> None:
     try:
         wait_s = 0.0
         while signal.sigtimedwait(_STOP_SIGNALS, wait_s) is None:
-            wait_s = _step(bookkeeper, poster)
+            wait_s = step(bookkeeper, poster.posting, clock.now_us(), time.monotonic())
             say_step()
     finally:
         poster.stop()
     bookkeeper.close()
 
 
-def _step(bookkeeper: Bookkeeper, poster: Poster) -> float:
-    """Fold what there is; return for how many seconds to wait before the next."""
-    begun_s = time.monotonic()
+def step(bookkeeper: Bookkeeper, posting: Posting, now_us: int, now_s: float) -> float:
+    """Fold what there is, as of ``now_us`` and ``now_s`` (monotonic); return for how many seconds to wait
+    before the next."""
     try:
-        taken = bookkeeper.step(clock.now_us())
+        taken = bookkeeper.step(now_us)
     except Unavailable as error:
         _log.warning("ledger_waits", error=str(error))
         return _RETRY_S
     if bookkeeper.caught_up:
-        poster.caught_up(begun_s)
+        posting.caught_up(now_s)
     return 0.0 if taken else _IDLE_S
 
 

@@ -7,6 +7,7 @@ where the product has a thread.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -15,24 +16,24 @@ import msgspec
 from gapless.gateway.administration import Administration
 from gapless.gateway.chains import Fences
 from gapless.gateway.claims import ClaimsIntake
+from gapless.gateway.follower import Follower
 from gapless.gateway.intake import Intake
 from gapless.gateway.problems import problem_response
 from gapless.gateway.routes import BatchResults, Keys, PublicKey
 from gapless.gateway.settings import GatewaySettings
 from gapless.gateway.tokens import Token
 from gapless.gateway.worker import Worker
-from gapless.journal import local
 from gapless.journal.local import LocalJournal
 from gapless.log.reader import LogReader
 from gapless.model.claim import Loss
 from gapless.model.errors import Corrupt, GaplessError, Unavailable
 from gapless.model.finding import Finding
+from gapless.platform import lake_follower, ledger_process
+from gapless.platform.auditor_posting import Posting, Request, error_of
 from gapless.platform.books import Bookkeeper
 from gapless.testing.aio import InlineExecutor, InlineLoop
 from gapless.testing.network import HttpAnswer
-from gapless.testing.platform_stores import (
-    MemoryLakeWriter,
-)
+from gapless.testing.platform_stores import MemoryLake
 from gapless.testing.process import Process, ProcessDisk
 
 if TYPE_CHECKING:
@@ -52,10 +53,7 @@ class StepJournal(LocalJournal):
     def pump(self) -> None:
         """Commit what waits, and tell who waits for it."""
         if self._queue:
-            group = self._next_group()
-            outcome = self._commit(group)
-            self._account(group, outcome, self._monotonic_s())
-            local._tell(group, outcome)
+            self._take(self._next_group())
 
 
 class Part:
@@ -107,6 +105,13 @@ class GatewayProcess(Part):
         self._loop = InlineLoop()
         self._intake = Intake(self._journal, index, host.signer, self._fences, **options)
         self._claims = ClaimsIntake(self._journal, index, self._fences, **options)
+        self._follower = Follower(
+            index,
+            self._intake.indexed,
+            interval_s=0,
+            worker=options["worker"],
+            monotonic_s=options["worker"]._monotonic_s,
+        )
         self._administration = Administration(self._journal, None, host.clock.now_us)  # type: ignore[arg-type]
         self.serves = True
         self._follow()
@@ -159,15 +164,13 @@ class GatewayProcess(Part):
             self.process.after(self.host.random.randint(*self.host.sync_us), self._pump)
 
     def _follow(self) -> None:
-        """As ``gateway.follower`` and ``Gateway._indexed``."""
-        try:
-            while (changes := self.host.index.step()) is not None:
-                for key in changes.fences:
-                    self._fences.add(key)
-                self._loop.start(self._intake.indexed(changes.position), lambda task: task.result())
-        except Unavailable as error:
-            self.world.tell(f"{self.process.name}: {error}")
-        self.process.poll(self.host.step_us, self.host.disk, self._follow)
+        def done(task: Any) -> None:
+            if task.result():
+                self.process.after(0, self._follow)
+            else:
+                self.process.poll(self.host.step_us, self.host.disk, self._follow)
+
+        self._loop.start(self._follower.step(), done)
 
 
 class LakeProcess(Part):
@@ -177,18 +180,16 @@ class LakeProcess(Part):
         super().__init__(host, "lake")
 
     def begin(self) -> None:
-        self._writer = MemoryLakeWriter(self.host.catalog, LogReader(self.disk, JOURNAL))
+        self._lake = MemoryLake(self.host.catalog, LogReader(self.disk, JOURNAL))
+        self._behind = threading.Event()
         self._step()
 
     def _step(self) -> None:
-        try:
-            if self._writer.step(self.host.clock.now_us()).entries:
-                self.process.after(0, self._step)
-            else:
-                self.process.poll(self.host.step_us, self.host.disk, self._step)
-        except Unavailable as error:
-            self.world.tell(f"{self.process.name}: {error}")
-            self.process.after(_RETRY_US, self._step)
+        wait_s = lake_follower.step(self._lake, self._behind, self.host.clock.now_us())
+        if wait_s == lake_follower.IDLE_S:
+            self.process.poll(self.host.step_us, self.host.disk, self._step)
+        else:
+            self.process.after(int(wait_s * 1e6), self._step)
 
 
 class LedgerProcess(Part):
@@ -198,53 +199,39 @@ class LedgerProcess(Part):
         super().__init__(host, "ledger")
 
     def begin(self) -> None:
-        reader = LogReader(self.disk, JOURNAL)
+        reader, loop = LogReader(self.disk, JOURNAL), self.world.loop
         self._books = Bookkeeper(self.host.store, reader, self.host.catalog, allowed=self.host.allowed)
-        self._posting = False
-        self._doubt = True
+        self._posting = Posting(self.host.store, lambda: loop.now_s)
+        self._posts_at_s = 0.0
         self._step()
 
     def _step(self) -> None:
-        taken = 0
-        try:
-            taken = self._books.step(self.host.clock.now_us())
-        except Unavailable as error:
-            self.world.tell(f"{self.process.name}: {error}")
-        else:
-            if self._books.caught_up:
-                self._doubt = False
+        now_us, now_s = self.host.clock.now_us(), self.world.loop.now_s
+        wait_s = ledger_process.step(self._books, self._posting, now_us, now_s)
         self.world.oracle.looked(self.host.store)
-        self._post()
-        self.process.after(0 if taken and not self._books.caught_up else self.host.step_us, self._step)
+        if now_s >= self._posts_at_s and (request := self._posting.next()) is not None:
+            self._post(request)
+        self.process.after(self.host.step_us if wait_s else 0, self._step)
 
-    def _post(self) -> None:
-        """As ``platform.auditor_poster``: what is in doubt waits until the ledger has caught up."""
-        outbox = self.host.store.outbox
-        if self._posting or self._doubt or not outbox or not self.host.listening():
-            return
-        rows = [message for _, (_, message) in sorted(outbox.items())][:256]
-        run = next((at for at, row in enumerate(rows) if row.kind != "finding"), len(rows))
-        rows = rows[: run or 1]
-        self._posting = True
+    def _post(self, request: Request) -> None:
+        """As ``Poster``, which waits for an answer so long, and a while after one that is no good."""
+        waiting = True
+        self._posts_at_s = float("inf")
 
-        def done(answer: HttpAnswer) -> None:
-            self._posting = False
-            self._doubt = answer.status != 200
-            if answer.status == 200:
-                for row in rows:
-                    outbox.pop(row.n, None)
+        def finished(error: GaplessError | None) -> None:
+            nonlocal waiting
+            if waiting:
+                waiting = False
+                self._posts_at_s = self.world.loop.now_s + (0.0 if error is None else 1.0)
+                self._posting.finished(request, error)
 
-        path, body = "/v1/losses", rows[0].message
-        if rows[0].kind == "finding":
-            path, body = "/v1/findings", b"[" + b",".join(row.message for row in rows) + b"]"
-        gateway = self.host.gateway
+        def answered(answer: HttpAnswer) -> None:
+            error = error_of(answer.status, answer.headers.get("Retry-After", ""), answer.data.decode())
+            self.process.run(lambda: finished(error))
 
-        def check() -> None:
-            if self._posting and self.host.gateway is not gateway:
-                self._posting, self._doubt = False, True
-
-        self.process.after(10_000_000, check)
-        self.host.handle(path, body, lambda answer: self.process.run(lambda: done(answer)))
+        self.process.after(10_000_000, lambda: finished(Unavailable("the gateway does not answer")))
+        if self.host.listening():
+            self.host.handle(request.path, request.body, answered)
 
 
 class _NoMetrics:

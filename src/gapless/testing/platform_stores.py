@@ -169,7 +169,7 @@ class _NoFiles:
     def unlink(self, paths: Sequence[str]) -> None: ...
 
 
-class MemoryLakeWriter(LakeWriter):
+class MemoryLake(LakeWriter):
     """The lake's writer, whose tables are lists of lines: what begins with a mark is quarantined, or filtered
     by a rule."""
 
@@ -177,6 +177,9 @@ class MemoryLakeWriter(LakeWriter):
         limits = StepLimits(entries_max=200)
         super().__init__(catalog, _NoFiles(), reader, None, limits)  # type: ignore[arg-type]
         self._memory = catalog
+
+    def mend(self, now_us: int) -> None:
+        """Nothing: its files are never damaged."""
 
     def _store(self, batches: Sequence[Batch], commit: StepCommit) -> None:
         self._memory.rows = []
@@ -280,6 +283,15 @@ class MemoryLedgerStore:
                 self.closed_us.setdefault(each.id, each.at_us)
         for each in step.grown:
             self.findings[each.id] = each
+
+    def first(self, limit: int) -> list[Message]:
+        """The outbox, as who posts it sees it."""
+        return [message for _, (_, message) in sorted(self.outbox.items())[:limit]]
+
+    def remove(self, rows: Sequence[Message]) -> None:
+        """These were posted."""
+        for row in rows:
+            self.outbox.pop(row.n, None)
 
     def _send(self, name: str, kind: Any, message: bytes) -> None:
         if name not in {known for known, _ in self.outbox.values()}:
