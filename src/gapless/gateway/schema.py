@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Integer, MetaData, String, Table
 
-FORMAT = 4
+FORMAT = 5
 
 metadata = MetaData()
 
@@ -96,12 +96,14 @@ counters = Table(
     sqlite_with_rowid=False,
 )
 
-#: The uploads of the last while, by the digest of their content.
+#: The uploads of the last while, by the digest of their content; ``half`` is the digest of the one batch that
+#: is there of an upload whose other batch is not.
 uploads = Table(
     "uploads",
     metadata,
     Column("content", String, primary_key=True),
     Column("journaled_us", Integer, nullable=False, index=True),
     Column("request", String, nullable=False),
+    Column("half", String, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -50,13 +50,14 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
 class Upload(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where the gateway has a batch of its own from: one request for a data collection rule. ``content`` is
     the digest (SHA-256, hex) of what was sent, in the last batch of the request alone (so the request is
-    known only when all of it is there); ``request`` the id that the client gave it (empty: none).
-    ``filtered``: the rule keeps the batch's records out of its table."""
+    known only when all of it is there), and ``begins`` the same in a batch before it; ``request`` the id that
+    the client gave it (empty: none). ``filtered``: the rule keeps the batch's records out of its table."""
 
     rule: str
     content: str = ""
     request: str = ""
     filtered: bool = False
+    begins: str = ""
 
 
 class BatchHeader(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

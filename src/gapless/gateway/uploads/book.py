@@ -45,13 +45,19 @@ class Arrival(NamedTuple):
     parts: tuple[Part, ...]
     received_us: int
 
+    def payload(self, stream: StreamKey) -> Payload:
+        """The records that are counted in ``stream``."""
+        return next(part.payload for part in self.parts if part.stream == stream)
+
 
 class Known(NamedTuple):
-    """An upload that the journal has, the id of its request, and whether its client was perhaps not told."""
+    """An upload that the journal has, the id of its request, and whether its client was perhaps not told.
+    ``half``: a crash cut it off behind the batch with this digest, and the other is not there."""
 
     at_us: int
     request: str
     untold: bool = False
+    half: str = ""
 
     def repeated_by(self, upload: Upload) -> bool:
         """Whether an upload of the same content is this one once more."""
@@ -113,7 +119,7 @@ class UploadBook:
     def seen(self, upload: Upload, now_us: int) -> bool:
         """Whether the journal has this very upload, as far as is remembered."""
         known = self._known(upload.content, now_us)
-        return known is not None and known.repeated_by(upload)
+        return known is not None and not known.half and known.repeated_by(upload)
 
     def told(self, upload: Upload) -> None:
         """The client of an upload that was ``seen`` is told that it is stored."""
@@ -128,21 +134,25 @@ class UploadBook:
             self._uploads[upload.content] = known._replace(untold=True)
 
     def plan(self, arrivals: Iterable[Arrival], now_us: int) -> list[list[BatchHeader]]:
-        """The batches that each of ``arrivals`` becomes, one for each part; none for one that was seen
-        before, also among these. Their streams must all count. Changes nothing."""
+        """The batches that each of ``arrivals`` becomes, one for each part but for those that the journal
+        has: so none for one that was seen before, also among these. Their streams must all count. Changes
+        nothing."""
         headers: list[list[BatchHeader]] = []
         nexts: dict[StreamKey, int] = {}
         planned: dict[str, Known] = {}
         for arrival in arrivals:
             upload = arrival.upload
             before = planned.get(upload.content) or self._known(upload.content, now_us)
-            if before is not None and before.repeated_by(upload):
-                planned[upload.content] = before.told(upload)
+            repeated = before if before is not None and before.repeated_by(upload) else None
+            if repeated is not None and not repeated.half:
+                planned[upload.content] = repeated.told(upload)
                 headers.append([])
                 continue
             planned[upload.content] = Known(now_us, upload.request)
             batches = []
             for part in arrival.parts:
+                if repeated is not None and part.payload.digest == repeated.half and part.filtered:
+                    continue
                 counter = self._counters[part.stream]
                 first = nexts.get(part.stream, counter.next)
                 nexts[part.stream] = first + part.payload.records
@@ -212,8 +222,8 @@ class UploadBook:
 def _header(arrival: Arrival, part: Part, opened: EpochOpen, first: int, now_us: int) -> BatchHeader:
     payload, upload = part.payload, msgspec.structs.replace(arrival.upload, filtered=part.filtered)
     if part is not arrival.parts[-1]:
-        # After a crash between the two the request is not known, and its client sends all of it again.
-        upload = msgspec.structs.replace(upload, content="")
+        # After a crash between the two half of the request is known: the other comes when it is sent again.
+        upload = msgspec.structs.replace(upload, content="", begins=upload.content)
     return BatchHeader(
         stream=part.stream,
         opened=opened,

@@ -41,8 +41,11 @@ class UploadChanges:
         if header.upload is not None:
             counter = Counter(header.stream, header.opened, header.next)
             self.counters[header.stream.id] = counter, position
-            if header.upload.content:
-                self.uploads[header.upload.content] = Known(journaled_us, header.upload.request)
+            upload = header.upload
+            if upload.content:
+                self.uploads[upload.content] = Known(journaled_us, upload.request)
+            elif upload.begins:
+                self.uploads[upload.begins] = Known(journaled_us, upload.request, half=header.digest)
             self.alive_us = max(self.alive_us, journaled_us)
 
     def claims(self, agent: str, statement: str, received_us: int, position: int) -> None:
@@ -80,7 +83,12 @@ def keep(connection: Connection, changes: UploadChanges, *, window_us: int) -> N
     if changes.uploads:
         columns = schema.uploads.c
         rows = [
-            {"content": content, "journaled_us": known.at_us, "request": known.request}
+            {
+                "content": content,
+                "journaled_us": known.at_us,
+                "request": known.request,
+                "half": known.half,
+            }
             for content, known in changes.uploads.items()
         ]
         connection.execute(
@@ -133,13 +141,13 @@ def remembered(connection: Connection, *, uploads_max: int) -> Remembered:
     }
     columns = schema.uploads.c
     newest = (
-        select(columns.content, columns.journaled_us, columns.request)
+        select(columns.content, columns.journaled_us, columns.request, columns.half)
         .order_by(columns.journaled_us.desc())
         .limit(uploads_max)
     )
     uploads = [
-        (content, Known(at_us, request, untold=at_us >= alive_us - _TOLD_WITHIN_US))
-        for content, at_us, request in connection.execute(newest)
+        (content, Known(at_us, request, at_us >= alive_us - _TOLD_WITHIN_US, half))
+        for content, at_us, request, half in connection.execute(newest)
     ]
     return Remembered(
         rules={rule.id: rule for rule in rules},

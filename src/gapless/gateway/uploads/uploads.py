@@ -278,9 +278,13 @@ class Uploads:
         headers = book.plan((arrival for _, arrival in arrivals), now_us)
         changes = list(self._possible(book, group))
         messages = [
-            Message(Kind.BATCH, msgspec.json.encode(BatchEntry(header, now_us)), part.payload.data)
+            Message(
+                Kind.BATCH,
+                msgspec.json.encode(BatchEntry(header, now_us)),
+                arrival.payload(header.stream).data,
+            )
             for batches, (_, arrival) in zip(headers, arrivals, strict=True)
-            for header, part in zip(batches, arrival.parts, strict=False)  # none, if it was seen before
+            for header in batches
         ]
         messages += [Message(Kind.RULE, msgspec.json.encode(waiter.change)) for waiter in changes]
         if await self._append(messages, group):
@@ -332,9 +336,10 @@ class Uploads:
         return False
 
     def _answer(self, waiter: _Waiter, batches: Sequence[BatchHeader], arrival: Arrival) -> None:
-        for header, part in zip(batches, arrival.parts, strict=False):
-            self._metrics.unique(header, len(part.payload.data))
-            self._metrics.received(header, len(part.payload.data))
+        for header in batches:
+            size = len(arrival.payload(header.stream).data)
+            self._metrics.unique(header, size)
+            self._metrics.received(header, size)
         _settle(waiter, bool(batches))
 
     def _change(self, book: UploadBook, waiter: _Waiter) -> None:
