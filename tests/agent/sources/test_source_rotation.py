@@ -529,6 +529,26 @@ def test_t39_copy_truncate_of_a_file_that_could_not_be_read_yet(log: Path, patte
     assert not rig.skipped
 
 
+@pytest.mark.parametrize("pattern", ["app.log", "app.log*"])
+@pytest.mark.parametrize("read", [0, 4])
+def test_t39_copy_truncate_of_a_file_that_is_written_anew_between_two_looks(
+    log: Path, pattern: str, read: int
+) -> None:
+    """What is in it then is not taken for the rest of what was seen and not read."""
+    rig = Rig(settings(log.parent, pattern))
+    append(log, lines(0, read))
+    rig.step()
+    append(log, lines(read, 20))
+    rig.step(budget=0)
+    shutil.copy(log, log.with_name("app.log.1"))
+    os.truncate(log, 0)
+    append(log, lines(20, 60))
+    rig.step(0.1)
+    rig.settle()
+    assert sorted(numbers(rig)) == list(range(60))
+    assert not rig.skipped
+
+
 def test_t39_copy_of_a_small_file_that_grew_unread(log: Path) -> None:
     rig = Rig(settings(log.parent, "app.log*"))
     append(log, b"000000\n")

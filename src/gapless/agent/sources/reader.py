@@ -68,7 +68,10 @@ class FileReader:
                 break
             room = min(room * 4, self._room_max)
         # Asked after the bytes were read: a file replaced in between must not pass for the old one.
-        if found is not None and f.offset > before and not has_head(f, source):
+        if f.offset == before:  # they begin where the file does
+            if not f.head.startswith(view[: min(stop, len(f.head))]):
+                return _CHANGED
+        elif found is not None and not has_head(f, source):
             return _CHANGED
         self._extend_head(f, buffer, before, stop)
         if found is None:
