@@ -26,7 +26,7 @@ from gapless.lake.intake import Batch, Undecodable, unpack
 from gapless.lake.limits import StepLimits
 from gapless.lake.writer import LakeWriter
 from gapless.ledger.encoding import decode_agent, decode_stream, encode_book
-from gapless.ledger.ledger import Ledger
+from gapless.ledger.ledger import Ledger, StreamBook
 from gapless.log.port import EntryReader
 from gapless.model.errors import Busy, Corrupt
 from gapless.model.finding import LASTING, Finding
@@ -228,6 +228,7 @@ class MemoryLedgerStore:
             ("format", "step", "journal", "posting", "notice", "audited_us", "told_us"), 0
         )
         self._books: dict[str, bytes] = {}
+        self._decoded: dict[str, tuple[bytes, StreamBook]] = {}
         self._agents: dict[tuple[str, str], bytes] = {}
         self.findings: dict[str, Finding] = {}
         self.closed_us: dict[str, int] = {}
@@ -252,6 +253,16 @@ class MemoryLedgerStore:
         ledger.agents = {key: decode_agent(book) for key, book in self._agents.items()}
         known = [f for f in self.findings.values() if f.kind in LASTING and f.id not in self.closed_us]
         return ledger, dict(self._state), known
+
+    def seen(self) -> Ledger:
+        """The books as last committed. Not to be changed."""
+        ledger = Ledger()
+        for id_, book in self._books.items():
+            known = self._decoded.get(id_)
+            if known is None or known[0] is not book:
+                known = self._decoded[id_] = book, decode_stream(book)
+            ledger.streams[id_] = known[1]
+        return ledger
 
     def unknown(self, findings: Sequence[Finding]) -> list[Finding]:
         return [each for each in findings if each.id not in self.findings]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from gapless.ledger.audit import Audit, EpochReport
 from gapless.ledger.book import EpochBook, Gap
 from gapless.ledger.ledger import Ledger
-from gapless.model.claim import Loss
+from gapless.model.claim import Loss, SkippedBytes
 from gapless.model.finding import LASTING
 from gapless.model.ranges import RangeSet
 from gapless.testing.agent_host import AgentHost
@@ -21,6 +22,10 @@ LOSING = frozenset({"spool damaged", "spool declared", "disk lost", "rolled back
 _SOURCE_LOSSES = ("source_truncated", "source_deleted")
 #: What books prove about a moment so long ago, beyond the time in which records come to rest.
 _PROVEN_S = 60.0
+
+
+#: By the file, ranges of its bytes; None where nobody was looking, so that nobody can say how much.
+Explained = dict[Content | None, list[SkippedBytes | None]]
 
 
 class Waiting(NamedTuple):
@@ -41,7 +46,7 @@ class Verdict:
 
     def sound(self) -> None:
         """At any time: "complete" is never said of what is not, nor of nothing."""
-        ledger, _, _ = self._platform.store.load()
+        ledger = self._platform.store.seen()
         if self._platform.audit(ledger, "nobody").verdict != "unknown":
             raise Violation("0 of 0 is not complete", "a tenant without streams is called complete")
         report = self._platform.audit(ledger)
@@ -68,7 +73,7 @@ class Verdict:
 
     def waits_for(self) -> Waiting | None:
         """What is not over yet; None when all has come to rest."""
-        ledger, _, _ = self._platform.store.load()
+        ledger = self._platform.store.seen()
         for text in self._without_account(ledger):
             return Waiting("every record has an account", text)
         wanted = self._wanted(ledger)
@@ -82,7 +87,7 @@ class Verdict:
 
     def final(self) -> None:
         """The books say what the lake has, and no seq is lost that is there."""
-        ledger, _, _ = self._platform.store.load()
+        ledger = self._platform.store.seen()
         self._check_doubles()
         for stream_id, stream in ledger.streams.items():
             for loss in stream.losses.values():
@@ -92,7 +97,7 @@ class Verdict:
                 self._compare(stream_id, epoch, book, bool(self._excuses(stream.key.agent)))
 
     def _compare(self, stream_id: str, epoch: str, book: EpochBook, excused: bool) -> None:
-        rows = RangeSet((seq, seq + 1) for seq in sorted(self._oracle.lake[stream_id, epoch]))
+        rows = _runs(sorted(self._oracle.lake[stream_id, epoch]))
         rest = RangeSet(book.stored)
         rest.update(book.quarantined)
         if rows != rest:
@@ -170,13 +175,17 @@ class Verdict:
     def _without_account(self, ledger: Ledger) -> Iterator[str]:
         self.unwitnessed = 0
         report = self._platform.audit(ledger)
+        explained = {id_: self._explained(stream.losses.values()) for id_, stream in ledger.streams.items()}
         for host in self._hosts:
             patterns = [path for source in host.config.sources for path in getattr(source, "paths", ())]
             shown = host.sources.shown(patterns)
             for content in host.sources.contents:
                 for written in content.written:
                     if written.record not in self._oracle.at_rest:
-                        yield from self._explain(host, content, written, content in shown, ledger, report)
+                        explain = explained.get(self._oracle.emitted[written.record].stream, {})
+                        yield from self._explain(
+                            host, content, written, content in shown, explain, ledger, report
+                        )
 
     def _explain(
         self,
@@ -184,16 +193,16 @@ class Verdict:
         content: Content,
         written: Written,
         shown: bool,
+        explained: Explained,
         ledger: Ledger,
         report: Audit,
     ) -> Iterator[str]:
-        emission = self._oracle.emitted[written.record]
-        stream = ledger.streams.get(emission.stream)
         excuses = self._excuses(host.name)
         if excuses and self._posted(written.record, ledger, report):
             return
         if not shown:
-            if stream is not None and self._on_a_loss(content, written, stream.losses.values()):
+            skipped = (*explained.get(content.first, ()), *explained.get(None, ()))
+            if any(each is None or each.start <= written.start < each.end for each in skipped):
                 return
             if written.end > self._oracle.known_bytes.get(content, 0) or excuses & {
                 "disk lost",
@@ -219,18 +228,20 @@ class Verdict:
                 return True
         return False
 
-    def _on_a_loss(self, content: Content, written: Written, losses: Iterable[Loss]) -> bool:
+    def _explained(self, losses: Iterable[Loss]) -> Explained:
+        """What losses of sources explain, by the file that they are of (None: nobody knows which)."""
+        explained: Explained = {}
         for loss in losses:
-            if loss.cause not in _SOURCE_LOSSES:
-                continue
-            whose = self._oracle.files.get(self._oracle.loss_files.get(loss.id, ""))
-            if whose is not None and whose.first is not content.first:
-                continue
-            if loss.skipped is None:  # nobody was looking, so nobody can say how much
-                return True
-            if loss.skipped.start <= written.start < loss.skipped.end:
-                return True
-        return False
+            if loss.cause in _SOURCE_LOSSES:
+                whose = self._oracle.files.get(self._oracle.loss_files.get(loss.id, ""))
+                explained.setdefault(whose and whose.first, []).append(loss.skipped)
+        return explained
+
+
+def _runs(seqs: Sequence[int]) -> RangeSet:
+    """Seqs in their order, as ranges."""
+    edges = [at for at in range(1, len(seqs)) if seqs[at] != seqs[at - 1] + 1]
+    return RangeSet((seqs[a], seqs[b - 1] + 1) for a, b in pairwise([0, *edges, len(seqs)]) if a < b)
 
 
 def _epochs(report: Audit, stream_id: str) -> list[EpochReport]:
