@@ -115,8 +115,8 @@ class _AdminHandlers:
 
     async def _body(self, request: Request, kind: type[T], what: str) -> T:
         bounds = self._gateway.settings
-        size = declared_bytes(request, bounds.claims_bytes_max)
-        with self._gateway.claims_budget.hold(1, size):
+        size, token = declared_bytes(request, bounds.claims_bytes_max), self._access.token(request)
+        with self._gateway.claims_budget.hold(1, size, by=token.holders):
             body = await read_body(
                 request, bytes_max=bounds.claims_bytes_max, timeout_s=bounds.body_timeout_s
             )

@@ -79,14 +79,16 @@ class _Handlers:
     async def batches(self, request: Request) -> Response:
         gateway, bounds = self._gateway, self._gateway.settings
         token = gateway.access.require(request, "ingest")
-        with gateway.batches_budget.hold(1, declared_bytes(request, bounds.body_bytes_max)):
+        size = declared_bytes(request, bounds.body_bytes_max)
+        with gateway.batches_budget.hold(1, size, by=token.holders):
             body = await read_body(request, bytes_max=bounds.body_bytes_max, timeout_s=bounds.body_timeout_s)
             return json_response(BatchResults(await gateway.intake.accept(token, body)))
 
     async def claims(self, request: Request) -> Response:
         gateway, bounds = self._gateway, self._gateway.settings
         token = gateway.access.require(request, "ingest")
-        with gateway.claims_budget.hold(1, declared_bytes(request, bounds.claims_bytes_max)):
+        size = declared_bytes(request, bounds.claims_bytes_max)
+        with gateway.claims_budget.hold(1, size, by=token.holders):
             body = await read_body(
                 request, bytes_max=bounds.claims_bytes_max, timeout_s=bounds.body_timeout_s
             )

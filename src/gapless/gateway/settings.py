@@ -1,4 +1,7 @@
-"""The gateway's bounds. Each has its unit in its name; ``check`` finds every fault at once."""
+"""The gateway's bounds. Each has its unit in its name; ``check`` finds every fault at once.
+
+Of what may be in flight at once one tenant takes half at most, and one token a quarter (``Budget``).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: A request body of POST /v1/claims, and of the administrative requests.
     claims_bytes_max: int = 4 << 20
     #: Claims being received or journaled at once. Over it: 429.
-    claims_in_flight_max: int = 64
+    claims_in_flight_max: int = 128
     #: Streams, losses or ranges in one set of claims.
     claim_items_max: int = 100_000
     #: A body of an upload (a JSON array for a data collection rule), and what it may expand to; then 413.

@@ -48,6 +48,12 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     revoked_us: int | None = None
     client: bool = False
 
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Whose a request with it is, for ``Budget.hold``: a tenant's, and in it the token's. What operators
+        ask for has no share."""
+        return () if self.tenant == EVERY_TENANT else (f"tenant {self.tenant}", f"token {self.id}")
+
     def allows(self, scope: Scope, tenant: str) -> bool:
         """Whether it is good for ``scope`` in ``tenant``; ``admin`` includes the other two."""
         return self.scope in (scope, "admin") and self.tenant in (tenant, EVERY_TENANT)

@@ -68,7 +68,8 @@ class _Handlers:
         encoding = request.headers.get("content-encoding", "").strip().lower()
         try:
             size = declared_bytes(request, bounds.upload_bytes_max)
-            with self._gateway.batches_budget.hold(1, size + (bounds.upload_bytes_max if encoding else 0)):
+            size += bounds.upload_bytes_max if encoding else 0
+            with self._gateway.batches_budget.hold(1, size, by=token.holders):
                 body = await read_body(
                     request, bytes_max=bounds.upload_bytes_max, timeout_s=bounds.body_timeout_s
                 )
@@ -129,8 +130,8 @@ class _Handlers:
 
     async def _body(self, request: Request) -> RuleRequest:
         bounds = self._gateway.settings
-        size = declared_bytes(request, bounds.header_bytes_max)
-        with self._gateway.claims_budget.hold(1, size):
+        size, token = declared_bytes(request, bounds.header_bytes_max), self._access.token(request)
+        with self._gateway.claims_budget.hold(1, size, by=token.holders):
             body = await read_body(
                 request, bytes_max=bounds.header_bytes_max, timeout_s=bounds.body_timeout_s
             )

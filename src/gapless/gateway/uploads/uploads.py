@@ -186,7 +186,7 @@ class Uploads:
             self._metrics.upload("repeated")
             return upload
         if stream.filters:
-            with self._filtered.hold(1, len(data)):
+            with self._filtered.hold(1, len(data), by=(f"tenant {rule.tenant}",)):
                 parts = await self._sieving.run(self._parts, rule, stream, data, received_us)
         else:
             parts = await self._worker.run(self._parts, rule, stream, data, received_us)
