@@ -43,11 +43,12 @@ _EMULATOR_TYPES |= {"datetime": "DateTime", "timespan": "TimeSpan", "guid": "Gui
 _SETS = re.compile(r"make_?set|set_union|set_intersect|set_difference|bag_keys|make_bag|pack_all")
 _ORDERED = re.compile(r"\b(?:sort|order|top)\b")
 _UNREPEATABLE = re.compile(r"\b(?:now|ago|rand|new_guid)\(|innerunique|\|\s*sample\b")
-#: Examples whose table is not the answer to their query: it shows other input than the query has, or numbers
-#: and texts in forms that the engine of the documentation does not have.
+#: Examples whose table is not the answer to their query: it shows other input than the query has, a part
+#: alone, or numbers and texts in forms that the engine of the documentation does not have.
 _MISPRINTED = re.compile(
     r"bin\(time\(16d\), 7d\)|strcat\('Number is '|arr_(?:acos|atan|cos|sin|tan) = series_"
     r"|with_const = series_fill_linear|\"GeometryCollection\", \"geometries\""
+    r"|print polygons_union_centroid|distinct name, id, longitude|individual_polygon_coordinates"
 )
 _UNCOMPARABLE = re.compile(f"{_UNREPEATABLE.pattern}|{_MISPRINTED.pattern}")
 #: A link in Markdown, by its text or by itself.

@@ -117,8 +117,25 @@ _WINDOWS = _names(
     """
 )
 
+#: Functions that ``gapless.query.computed`` has: the engine knows those that a query calls.
+COMPUTED = _names(
+    """
+    geo_closest_point_on_line geo_closest_point_on_polygon geo_distance_point_to_line
+    geo_distance_point_to_polygon geo_h3cell_neighbors geo_h3cell_rings geo_h3cell_to_central_point
+    geo_h3cell_to_polygon geo_intersection_2lines geo_intersection_2polygons
+    geo_intersection_line_with_polygon geo_intersects_2lines geo_intersects_2polygons
+    geo_intersects_line_with_polygon geo_line_centroid geo_line_densify geo_line_interpolate_point
+    geo_line_locate_point geo_line_to_s2cells geo_point_in_polygon geo_point_to_h3cell geo_point_to_s2cell
+    geo_polygon_area geo_polygon_centroid geo_polygon_densify geo_polygon_perimeter geo_polygon_to_h3cells
+    geo_polygon_to_s2cells geo_s2cell_neighbors geo_s2cell_to_central_point geo_s2cell_to_polygon
+    geo_union_lines_array geo_union_polygons_array
+    """
+)
+
 #: Functions that an expression may call.
-FUNCTIONS = _OPERATORS | _NUMBERS | _TEXT | _TIMES | _JSON | _NESTED | _OTHER | _AGGREGATES | _WINDOWS
+FUNCTIONS = (
+    _OPERATORS | _NUMBERS | _TEXT | _TIMES | _JSON | _NESTED | _OTHER | _AGGREGATES | _WINDOWS | COMPUTED
+)
 
 #: Functions that may stand in FROM.
 TABLE_FUNCTIONS = _names("generate_series json_each json_tree range repeat unnest")

@@ -14,6 +14,7 @@ import msgspec
 
 from gapless import clock
 from gapless.model.errors import Corrupt, GaplessError, Refused, Unavailable
+from gapless.query import allowed
 from gapless.query.check import Checked, check
 from gapless.query.failures import OutOfMemory, OutOfTime
 from gapless.query.languages import Question, Statement, to_sql
@@ -24,6 +25,11 @@ from gapless.query.views import create_view
 
 _MESSAGE_CHARACTERS_MAX = 500
 _DETAILS = re.compile(r"\n\n|Candidate functions:")
+_CALLS_COMPUTED = re.compile(rf"\b(?:{'|'.join(allowed.COMPUTED)})\(", re.IGNORECASE)
+#: What the engine puts before the words with which a computed function refuses.
+_FROM_COMPUTED = re.compile(
+    r"Invalid Input Error: Python exception occurred while executing the UDF: ValueError: "
+)
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 
 
@@ -43,6 +49,7 @@ class Query:
             raise Refused(f"the query is longer than {limits.text_bytes_max} bytes: make it shorter")
         self._now_us = clock.now_us()
         self._facts: list[Sequence[Sequence[Any]]] = []
+        self._computed: set[str] = set()
         self._statement = self._as_sql()
         with _explaining(request):
             limit_memory(connection, limits.memory_bytes_max)
@@ -66,7 +73,14 @@ class Query:
         )
 
     def _check(self, statement: Statement | Question) -> Checked:
-        return check(self._connection, statement.sql, (files.table.name for files in self._request.tables))
+        """What the statement is once it is checked, and the engine knows the functions that it calls."""
+        checked = check(self._connection, statement.sql, (files.table.name for files in self._request.tables))
+        if _CALLS_COMPUTED.search(statement.sql):
+            # Not at the top: few queries need it, and it takes longer to load than they take.
+            from gapless.query.computed.registry import register
+
+            register(self._connection, statement.sql, self._computed)
+        return checked
 
     def run(self) -> QueryResult:
         """Lock the connection and answer, once. Raises Refused (the text, or a limit), Unavailable (a file is
@@ -147,7 +161,7 @@ def _explained(error: duckdb.Error, request: QueryRequest) -> GaplessError:
             return Unavailable("a data file cannot be read: see the platform's log, then run the query again")
         case duckdb.InternalError() | duckdb.FatalException():
             return Unavailable("the query engine failed inside: run the query again, or write it differently")
-    message = _first_sentence(str(error))
+    message = _first_sentence(_FROM_COMPUTED.sub("", str(error)))
     for files in request.tables:
         for path in files.paths:
             if path in message:

@@ -82,6 +82,7 @@ def _explanation(forms: list[tuple[str, str]]) -> Statement:
 
 def prepare() -> None:
     """Load what the first translation would, so that processes that are forked later have it."""
+    import gapless.query.computed.registry  # noqa: F401
     from gapless.query.kql.prepare import prepare_templates
 
     prepare_templates()

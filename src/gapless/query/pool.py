@@ -234,4 +234,5 @@ def _not_running() -> Unavailable:
 def _environment() -> dict[str, str]:
     """A worker gets where Python's modules are, and none of the secrets that an environment may hold."""
     modules = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
-    return {"PYTHONPATH": modules, "PYTHONUTF8": "1", "TZ": "UTC"}
+    # A worker forks: no library may have threads in it before.
+    return {"PYTHONPATH": modules, "PYTHONUTF8": "1", "TZ": "UTC", "OPENBLAS_NUM_THREADS": "1"}
