@@ -55,6 +55,7 @@ class AgentHost:
         self.supervisor: Process | None = None
         self.watching: Watching | None = None
         self.down_since_s: float | None = 0.0
+        self.removed = False
         self.configure(config_text)
 
     @property
@@ -85,7 +86,7 @@ class AgentHost:
 
     def start(self) -> None:
         """As the service manager does, unless it runs."""
-        if self.supervisor is not None:
+        if self.supervisor is not None or self.removed:
             return
         self.world.tell(f"{self.name}: starts")
         self.supervisor = Process(f"{self.name}/supervisor", self.world.loop, lambda process, why: None)
@@ -101,6 +102,11 @@ class AgentHost:
         for child in self.children.values():
             child.process.end()
         self.watching = None
+
+    def remove(self) -> None:
+        """The machine is taken away, for good."""
+        self.stop()
+        self.removed = True
 
     def power_off(self) -> None:
         """The machine stops at once; of what was not synced, any part may be gone."""

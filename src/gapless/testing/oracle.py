@@ -66,9 +66,10 @@ class Violation(Exception):
 
 
 class Emission(NamedTuple):
-    """A record, where it was written, and of which stream it is."""
+    """A record: of which stream and agent it is, and when it was written."""
 
     stream: str
+    agent: str
     at_us: int
 
 
@@ -108,10 +109,10 @@ class Oracle:
 
     # -- what it hears ----------------------------------------------------------------------------------
 
-    def emit(self, stream: str, records: Sequence[bytes]) -> None:
+    def emit(self, stream: str, agent: str, records: Sequence[bytes]) -> None:
         """A source wrote records."""
-        for record in records:
-            self.emitted[record] = Emission(stream, self.loop.now_us)
+        emission = Emission(stream, agent, self.loop.now_us)
+        self.emitted.update(dict.fromkeys(records, emission))
 
     def excuse(self, agent: str, cause: str) -> None:
         """Something was done to an agent that no agent survives without loss."""

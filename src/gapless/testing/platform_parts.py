@@ -44,6 +44,13 @@ _RETRY_US = 1_000_000
 _TOKEN = Token(id="t", sha256="", tenant="*", scope="admin", created_us=0, by="simulation")
 
 
+class Gone(msgspec.Struct):
+    """A stream that an operator ends."""
+
+    stream: str
+    reason: str
+
+
 class StepJournal(LocalJournal):
     """The local journal without its thread."""
 
@@ -129,6 +136,10 @@ class GatewayProcess(Part):
             case "/v1/findings":
                 found = msgspec.json.decode(body, type=list[Finding])
                 self._serve(self._administration.post_findings(found), answer, lambda _: {})
+            case "/v1/decommissions":
+                gone = msgspec.json.decode(body, type=Gone)
+                way = self._administration.decommission(gone.stream, gone.reason, by="operator")
+                self._serve(way, answer, lambda _: {})
             case "/v1/losses":
                 loss = msgspec.json.decode(body, type=Loss)
                 self._serve(self._administration.declare_loss(loss, by="auditor"), answer, lambda _: {})

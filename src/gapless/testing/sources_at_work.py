@@ -55,7 +55,7 @@ class Writer:
 
     def __init__(self, world: World, host: AgentHost, stream: StreamKey, path: str, habits: Habits) -> None:
         self._world = world
-        self._host = host
+        self.host = host
         self._stream_id = stream.id
         self._name = f"{host.machine}.{stream.source}"
         self._path = path
@@ -73,7 +73,7 @@ class Writer:
     def _burst(self) -> None:
         if self.stopped:
             return
-        habits, random, disk = self._habits, self._random, self._host.sources
+        habits, random, disk = self._habits, self._random, self.host.sources
         records = self._records()
         if random.random() < habits.halves and disk.size(self._path) and not self.whole_lines:
             disk.append(self._path, records[:-1])
@@ -84,7 +84,7 @@ class Writer:
             self._end_burst(records)
 
     def _end_burst(self, records: list[bytes]) -> None:
-        habits, random, disk = self._habits, self._random, self._host.sources
+        habits, random, disk = self._habits, self._random, self.host.sources
         disk.append(self._path, records)
         if random.random() < habits.rotate:
             self._rotate()
@@ -98,15 +98,15 @@ class Writer:
 
     def write(self) -> None:
         """A burst of records, of a writer of ``whole_lines``."""
-        self._host.sources.append(self._path, self._records())
+        self.host.sources.append(self._path, self._records())
 
     def _records(self) -> list[bytes]:
         records = [self._record() for _ in range(self._random.randint(1, self._habits.burst_max))]
-        self._world.oracle.emit(self._stream_id, records)
+        self._world.oracle.emit(self._stream_id, self.host.name, records)
         return records
 
     def _rotate(self) -> None:
-        disk, last = self._host.sources, self._habits.generations
+        disk, last = self.host.sources, self._habits.generations
         self._world.faults["source rotated"] += 1
         present = set(disk.paths())
         if f"{self._path}.{last}" in present:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from gapless.testing.agent_children import DATA_DIR
 from gapless.testing.agent_host import AgentHost
 from gapless.testing.impostors import IMPOSTORS
 from gapless.testing.network import Conditions
 from gapless.testing.platform_host import PlatformHost
+from gapless.testing.platform_parts import Gone
 from gapless.testing.source_host import SourceDisk
 from gapless.testing.sources_at_work import Writer, put_to_work
 from gapless.testing.world import World
 
 _DAY_US = 86_400_000_000
+#: How often an operator looks whether there is something to do.
+_OPERATOR_US = 10_000_000
 #: Each one is filled from the journal's beginning: more would be most of a simulation's work.
 _LAKES_MAX = 4
 
@@ -74,14 +80,16 @@ class Swarm:
             "disk lost": self._disk_lost,
             "disk restored": self._disk_restored,
             "machine cloned": self._cloned,
+            "machine removed": self._removed,
         }
         self.classes = [name for name in usual if at_work and self._random.random() < 0.35]
         if at_work and self._random.random() < 0.4:
             self.classes += [name for name in losing if self._random.random() < 0.5]
         self._at_work = at_work
+        self._strikes = usual | losing
         self._whole_lines(writers)
         for name in self.classes:
-            self._later((usual | losing)[name], self._random.choice((10.0, 30.0, 90.0)))
+            self._later(self._strikes[name], self._random.choice((10.0, 30.0, 90.0)))
 
     def _whole_lines(self, writers: list[Writer]) -> None:
         """Where time jumps, half a line is old at once, and a record of its own. Without faults whoever runs
@@ -358,6 +366,28 @@ class Swarm:
         self._whole_lines(writers)
         self._writers += writers
         twin.start()
+
+    def _removed(self) -> None:
+        """A machine is taken away, and an operator ends the streams that it had; but never the only one."""
+        names = Counter(host.name for host in self._hosts)
+        there = [host for host in self._hosts[1:] if names[host.name] == 1 and not host.removed]
+        if not there:
+            return
+        host = self._random.choice(there)
+        self._world.oracle.excuse(host.name, "decommissioned")
+        self._world.fault("machine removed", host.name)
+        host.remove()
+        for writer in self._writers:
+            writer.stopped = writer.stopped or writer.host is host
+        self._decommission(host)
+
+    def _decommission(self, host: AgentHost) -> None:
+        """What is heard of a machine that is gone is ended, until there is nothing more."""
+        for id_, stream in self._platform.store.seen().streams.items():
+            if stream.key.agent == host.name and not stream.decommissioned_us and self._platform.listening():
+                gone = msgspec.json.encode(Gone(id_, "its machine is gone"))
+                self._platform.handle("/v1/decommissions", gone, lambda answer: None)
+        self._world.loop.after(_OPERATOR_US, partial(self._decommission, host))
 
 
 def _mend(way: Conditions) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gapless.ledger.audit import Audit, EpochReport
 from gapless.ledger.book import EpochBook, Gap
-from gapless.ledger.ledger import Ledger
+from gapless.ledger.ledger import Ledger, StreamBook
 from gapless.model.claim import Loss, SkippedBytes
 from gapless.model.finding import LASTING
 from gapless.model.ranges import RangeSet
@@ -18,7 +18,9 @@ from gapless.testing.platform_host import PlatformHost
 from gapless.testing.source_host import Content, Written
 
 #: Causes, made to happen, after which records that were spooled may be lost, or their end unknown.
-LOSING = frozenset({"spool damaged", "spool declared", "disk lost", "rolled back", "receipt without bytes"})
+LOSING = frozenset(
+    {"spool damaged", "spool declared", "disk lost", "rolled back", "receipt without bytes", "decommissioned"}
+)
 _SOURCE_LOSSES = ("source_truncated", "source_deleted")
 #: What books prove about a moment so long ago, beyond the time in which records come to rest.
 _PROVEN_S = 60.0
@@ -53,6 +55,9 @@ class Verdict:
         for stream in report.streams:
             if stream.state == "closed":  # no simulation takes a source out of a configuration
                 raise Violation("no stream ends unasked", f"{stream.book.name} was closed")
+            asked = "decommissioned" in self._oracle.excuses.get(stream.book.key.agent, ())
+            if stream.state == "decommissioned" and not asked:
+                raise Violation("no stream ends unasked", f"{stream.book.name} was decommissioned")
         if report.verdict != "complete":
             return
         if len({host.name for host in self._hosts}) < len(self._hosts):
@@ -62,12 +67,15 @@ class Verdict:
         now_us = min(oracle.loop.now_us, self._platform.clock.now_us())
         before_us = now_us - int((self._platform.allowed.settle_s + _PROVEN_S) * 1e6)
         for record, at_us in oracle.spooled_us.items():
-            if at_us < before_us and record not in oracle.at_rest:
+            if at_us < before_us and record not in oracle.at_rest and not self._unheard_of(record, ledger):
                 age_s = (now_us - at_us) / 1e6
                 raise Violation("complete means complete", f"{record[:40]!r} was read {age_s:.0f} s ago")
         for host in self._hosts:
             down_s = 0.0 if host.down_since_s is None else oracle.loop.now_s - host.down_since_s
-            registered = any(stream.book.key.agent == host.name for stream in report.streams)
+            registered = any(
+                stream.book.key.agent == host.name and stream.state != "decommissioned"
+                for stream in report.streams
+            )
             if registered and down_s > 3 * host.config.agent.claim_interval_s + _PROVEN_S:
                 raise Violation("silence is not complete", f"{host.name} was down for {down_s:.0f} s")
 
@@ -155,15 +163,34 @@ class Verdict:
                 now = self._oracle.renumbered.get((stream_id, *now))
 
     def _wanted(self, ledger: Ledger) -> tuple[str, ...]:
-        if any(self._excuses(host.name) for host in self._hosts):
+        excuses = {excuse for host in self._hosts for excuse in self._excuses(host.name)}
+        if excuses - {"decommissioned"}:
             return ("complete", "incomplete", "unknown")
-        losses = any(stream.losses for stream in ledger.streams.values())
-        return ("incomplete",) if losses else ("complete",)
+        known = any(stream.losses or self._missing(stream) for stream in ledger.streams.values())
+        return ("incomplete",) if known else ("complete",)
+
+    def _missing(self, stream: StreamBook) -> bool:
+        """Whether anything of a stream is known to be missing."""
+        now_us, lag_us = self._platform.clock.now_us(), int(self._platform.allowed.lag_s * 1e6)
+        return any(book.gaps(now_us, lag_us) for book in stream.epochs.values())
+
+    def _unheard_of(self, record: bytes, ledger: Ledger) -> bool:
+        """Whether a record went with a machine that was taken away, before anybody heard of it."""
+        emission = self._oracle.emitted[record]
+        if not any(host.removed and host.name == emission.agent for host in self._hosts):
+            return False
+        stream = ledger.streams.get(emission.stream)
+        books = {} if stream is None else stream.epochs
+        return all(
+            epoch not in books or seq >= books[epoch].next
+            for _, epoch, seq in self._oracle.identities.get(record, ())
+        )
 
     def _open_findings(self) -> Iterator[str]:
         store = self._platform.store
         for finding in store.findings.values():
-            excused = bool(self._excuses(finding.agent))
+            excuses = self._excuses(finding.agent)
+            excused = finding.kind == "gap" if excuses == {"decommissioned"} else bool(excuses)
             if finding.kind in LASTING and finding.id not in store.closed_us and not excused:
                 yield finding.text
 
@@ -198,6 +225,9 @@ class Verdict:
         report: Audit,
     ) -> Iterator[str]:
         excuses = self._excuses(host.name)
+        if self._unheard_of(written.record, ledger):
+            self.unwitnessed += 1
+            return
         if excuses and self._posted(written.record, ledger, report):
             return
         if not shown:
