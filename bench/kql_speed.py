@@ -25,6 +25,11 @@ from gapless.query.request import QueryLimits, QueryRequest, TableFiles
 _GENERATED = 200_000
 #: As compaction sorts them.
 _ORDERS = {"SigninLogs": "UserPrincipalName, TimeGenerated", "AuditLogs": "TimeGenerated"}
+#: What the lake stores with each record.
+_SYSTEM_VALUES = (
+    "CAST(NULL AS VARCHAR) AS _Extra, 'record' AS _TimeSource, TimeGenerated AS _IngestionTime,"
+    " 'contoso/entra/host-7' AS _Stream, '01JABCDEFGHJKMNPQRSTVWXYZ0' AS _Epoch, row_number() OVER () AS _Seq"
+)
 _ROW_GROUP_ROWS = 20_000
 _FILE_ROWS = 1_000_000
 _THREADS = 2
@@ -109,7 +114,7 @@ def _files(directory: Path, name: str, path: str, rows: int) -> Iterable[str]:
         )
         target = directory / f"{name}.{number}.parquet"
         duckdb.sql(
-            f"COPY ({shifted} ORDER BY {_ORDERS[name]}) TO '{target}'"
+            f"COPY (SELECT *, {_SYSTEM_VALUES} FROM ({shifted}) ORDER BY {_ORDERS[name]}) TO '{target}'"
             f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP_ROWS})"
         )
         yield str(target)
@@ -148,7 +153,7 @@ def _plain(sql: str) -> int:
 
 def _kql(text: str, tables: tuple[TableFiles, ...]) -> int:
     result = execute(QueryRequest(text=text, language="kql", tables=tables, limits=_LIMITS))
-    return len(result.rows)
+    return len(result.rows_json)
 
 
 def _seconds(work: Callable[[], int]) -> float:

@@ -24,12 +24,22 @@ def locked(tables: tuple[TableFiles, ...]) -> Iterator[duckdb.DuckDBPyConnection
     """An engine as a query gets it, but that runs any text unchecked."""
     with open_connection() as connection:
         lock(connection, tables[0].paths, QueryLimits())
-        create_view(connection, tables[0], None, None)
+        create_view(connection, tables[0], None, None, None)
         yield connection
 
 
 def test_the_locked_engine_reads_its_files(locked: duckdb.DuckDBPyConnection) -> None:
     assert locked.execute("SELECT count(*) FROM Events").fetchall() == [(300,)]
+
+
+def test_a_view_has_the_columns_that_are_wanted_and_those_of_the_window(
+    tables: tuple[TableFiles, ...],
+) -> None:
+    events = tables[0]
+    with open_connection() as connection:
+        create_view(connection, events, frozenset({"_Seq"}), 1, 2**60)
+        described = connection.execute("DESCRIBE Events").fetchall()
+    assert [name for name, *_ in described] == ["TimeGenerated", "_Seq"]
 
 
 READS = [

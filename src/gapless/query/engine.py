@@ -91,8 +91,11 @@ class Query:
     def _answer(self) -> QueryResult:
         request, limits, connection = self._request, self._request.limits, self._connection
         lock(connection, self.paths, limits)
+        # What a question's answer leads to may read any column.
+        read = None if isinstance(self._statement, Question) else self._statement.columns_read
         for files in self._reads:
-            create_view(connection, files, request.from_us, request.to_us, request.resource)
+            wanted = None if read is None else read.get(files.table.name, frozenset())
+            create_view(connection, files, wanted, request.from_us, request.to_us, request.resource)
         statement = self._settled()
         subquery = self._checked.subquery
         described = connection.execute(f"SELECT * FROM {subquery} LIMIT 0").description

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import msgspec
@@ -16,10 +16,12 @@ from gapless.query.sandbox import text_literal
 
 class Statement(msgspec.Struct, frozen=True):
     """A query as SQL. ``columns`` are those of its answer, where the language knows better than the engine
-    what they are called and what they mean; ``drawn_as`` is as in ``QueryResult``."""
+    what they are called and what they mean; ``columns_read`` are those that it reads of each table, where the
+    language knows; ``drawn_as`` is as in ``QueryResult``."""
 
     sql: str
     columns: tuple[ResultColumn, ...] | None = None
+    columns_read: Mapping[str, Set[str]] | None = None
     drawn_as: str = ""
 
 
@@ -61,7 +63,7 @@ def to_sql(
     if explain:
         pretty = translation.select.sql("duckdb", pretty=True)
         return _explanation([("relational", explained(translation.rows)), ("sql", pretty)])
-    return Statement(translation.sql, translation.columns, translation.drawn_as)
+    return Statement(translation.sql, translation.columns, translation.columns_read, translation.drawn_as)
 
 
 def _is_kql(text: str) -> bool:

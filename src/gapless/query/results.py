@@ -97,12 +97,12 @@ def fetch(
     truncated = False
     converters = _CONVERTERS | ({"dynamic": _dynamic_text} if dynamic_as_text else {})
     for chunk in _chunks(connection, columns, converters):
-        fitting = _fitting(chunk[:left_rows], left_bytes)
-        truncated = len(fitting) < len(chunk)
-        if fitting:
-            encoded.append(b",".join(fitting))
-            left_rows -= len(fitting)
-            left_bytes -= len(encoded[-1]) + len(b",")
+        count, fitting = _fitting(chunk[:left_rows], left_bytes)
+        truncated = count < len(chunk)
+        if count:
+            encoded.append(fitting)
+            left_rows -= count
+            left_bytes -= len(fitting) + len(b",")
         if truncated:
             break
     return Rows(b"[" + b",".join(encoded) + b"]", truncated)
@@ -123,8 +123,11 @@ def _chunks(
         yield chunk
 
 
-def _fitting(rows: list[tuple[Any, ...]], bytes_max: int) -> list[bytes]:
-    """The first of ``rows`` as JSON, as many as fit into ``bytes_max`` with a comma between them."""
+def _fitting(rows: list[tuple[Any, ...]], bytes_max: int) -> tuple[int, bytes]:
+    """How many of the first of ``rows`` fit into ``bytes_max`` as JSON with commas between them, and that."""
+    together = msgspec.json.encode(rows)[1:-1]
+    if len(together) <= bytes_max:
+        return len(rows), together
     encoded: list[bytes] = []
     used_bytes = -len(b",")
     for row in map(msgspec.json.encode, rows):
@@ -132,7 +135,7 @@ def _fitting(rows: list[tuple[Any, ...]], bytes_max: int) -> list[bytes]:
         if used_bytes > bytes_max:
             break
         encoded.append(row)
-    return encoded
+    return len(encoded), b",".join(encoded)
 
 
 def _real(value: float | None) -> float | str | None:

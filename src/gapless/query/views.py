@@ -5,7 +5,7 @@ Declared columns are computed from the record, and only those that a query uses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import duckdb
 
@@ -26,32 +26,41 @@ _ENGINE_TYPES: dict[ColumnType, str] = {
 }
 
 _RESOURCE = "_ResourceId"
+#: Columns that say whether a row is in a query's window.
+_OF_THE_WINDOW = frozenset({"TimeGenerated", _RESOURCE})
 
 
 def create_view(
     connection: duckdb.DuckDBPyConnection,
     files: TableFiles,
+    wanted: Set[str] | None,
     from_us: int | None,
     to_us: int | None,
     resource: str = "",
 ) -> None:
-    """Create the view of a table; a column that no file has is NULL, and a table without files is empty.
-    Bounds are as in ``QueryRequest``."""
-    present = _columns_of(connection, files.paths)
+    """Create the view of a table, with the columns ``wanted``, or all: the engine gathers the statistics of
+    each column in each file, which takes as long as a quick query. A column that no file has is NULL, and a
+    table without files is empty. Bounds are as in ``QueryRequest``."""
+    window = " AND ".join([*_bounds(from_us, to_us), *_of_resource(files, resource)]) or "true"
+    rows = _rows(files, _columns_of(connection, files.paths), wanted)
+    connection.execute(
+        f"CREATE VIEW {quoted_name(files.table.name)} AS SELECT * FROM ({rows}) WHERE {window}"
+    )
+
+
+def _rows(files: TableFiles, present: Set[str], wanted: Set[str] | None) -> str:
+    """The rows of a table of which its files have the columns ``present``."""
     values = {
         column.name: f"CAST({quoted_name(column.name) if column.name in present else 'NULL'}"
         f" AS {_ENGINE_TYPES[column.type]})"
         for column in (*files.table.columns, *SYSTEM_COLUMNS)
     }
     values |= _declared(files.table, values)
-    shown = (*files.table.shown, *SYSTEM_COLUMNS)
-    columns = ", ".join(f"{values[column.name]} AS {quoted_name(column.name)}" for column in shown)
-    rows = f"SELECT {columns}{_source(files.paths)}"
-    bounds = [*_bounds(from_us, to_us), *_of_resource(files, resource)]
-    window = " AND ".join(bounds) or "true"
-    connection.execute(
-        f"CREATE VIEW {quoted_name(files.table.name)} AS SELECT * FROM ({rows}) WHERE {window}"
-    )
+    shown = [column.name for column in (*files.table.shown, *SYSTEM_COLUMNS)]
+    if wanted is not None:
+        shown = [name for name in shown if name in wanted or name in _OF_THE_WINDOW] or shown[:1]
+    columns = ", ".join(f"{values[name]} AS {quoted_name(name)}" for name in shown)
+    return f"SELECT {columns}{_source(files.paths)}"
 
 
 def _declared(table: TableSchema, stored: Mapping[str, str]) -> dict[str, str]:

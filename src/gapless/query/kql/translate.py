@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import cast
 
@@ -33,12 +33,14 @@ SQL_BYTES_MAX = 2_000_000
 @dataclass(frozen=True, slots=True)
 class Translation:
     """A query as SQL for DuckDB. The columns of its answer are those of the SELECT, one after the other;
-    ``tables`` are the tables that the text names, ``rows`` the relational form between text and SQL,
-    ``select`` the SQL's tree. ``drawn_as`` is what the last operator asks for if that is render, else ""."""
+    ``tables`` are the tables that the text names, ``columns_read`` the columns that the SQL reads of each,
+    ``rows`` the relational form between text and SQL, ``select`` the SQL's tree. ``drawn_as`` is what the
+    last operator asks for if that is render, else ""."""
 
     sql: str
     columns: tuple[ResultColumn, ...]
     tables: tuple[str, ...]
+    columns_read: Mapping[str, Set[str]]
     rows: Rows
     select: exp.Expression
     drawn_as: str
@@ -82,7 +84,7 @@ def _located(
         return _translated(text, context)
     except Unanswered as question:
         outputs = [(context.new_id(), column.ref()) for column in question.rows.columns]
-        sql = _select(question.rows, outputs).sql(Engine, copy=False)
+        sql = _emitter(question.rows).query(question.rows, outputs).sql(Engine, copy=False)
         return Question(_bounded(sql), _nameable(text, by_name))
     except KqlError as error:
         raise error.located(text) from None
@@ -95,11 +97,19 @@ def _translated(text: str, context: Context) -> Translation:
     rows = Binder(context).query(query)
     if not rows.columns:
         raise KqlError("the answer has no columns", 0)
-    select = _select(rows, [(context.new_id(), _shown(column.ref())) for column in rows.columns])
+    outputs = [(context.new_id(), _shown(column.ref())) for column in rows.columns]
+    emitter = _emitter(rows)
+    select = emitter.query(rows, outputs)
     sql = _bounded(select.sql(Engine, copy=False))
     columns = tuple(ResultColumn(column.name, cast(ResultType, column.type.name)) for column in rows.columns)
     return Translation(
-        sql, columns, tuple(sorted(context.used_tables)), rows, select, _drawn_as(query.result)
+        sql,
+        columns,
+        tuple(sorted(context.used_tables)),
+        emitter.columns_read,
+        rows,
+        select,
+        _drawn_as(query.result),
     )
 
 
@@ -108,10 +118,10 @@ def _drawn_as(result: tree.Expression) -> str:
     return last.kind if isinstance(last, operators.Render) else ""
 
 
-def _select(rows: Rows, outputs: Sequence[tuple[int, Scalar]]) -> exp.Select:
+def _emitter(rows: Rows) -> Emitter:
     pruned = Pruned()
     pruned.rows(rows)
-    return Emitter(pruned).query(rows, outputs)
+    return Emitter(pruned)
 
 
 def _bounded(sql: str) -> str:

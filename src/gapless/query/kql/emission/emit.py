@@ -46,6 +46,8 @@ class Emitter(FoldEmitter):
 
     def __init__(self, pruned: Pruned) -> None:
         super().__init__(pruned)
+        #: The columns that the SQL reads, by table.
+        self.columns_read: dict[str, set[str]] = {}
         self._shared: dict[int, str] = {}
         #: In a body that is computed for each row of another relation: the columns of that row.
         self._outer: dict[int, exp.Expression] = {}
@@ -73,6 +75,7 @@ class Emitter(FoldEmitter):
             case OneRow():
                 return Block(names=dict(self._outer))
             case Scan(table=table, columns=columns):
+                self.columns_read.setdefault(table, set()).update(name for _, name in columns)
                 names: dict[int, exp.Expression] = {
                     id: exp.Column(this=exp.Identifier(this=name, quoted=True)) for id, name in columns
                 }
