@@ -27,7 +27,9 @@ _SECTIONS = {"agent", "gateway", "spool", "upload", "source"}
 class AgentSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who the agent is, where it keeps its spool, and how it watches itself.
 
-    ``name``: what tells its streams from those of other agents of the tenant.
+    ``name``: what tells its streams from those of other agents of the tenant. With another name they are
+    other streams, which read their sources from the beginning; those it had stay silent until an operator
+    decommissions them.
     ``data_dir``: an absolute path, for this agent alone.
     ``commit_interval_s``: how often what was read is made durable, and may be sent.
     ``claim_interval_s``: how often it says what is in its streams.
@@ -64,7 +66,8 @@ class FileSection(
     """Files to follow, and the stream that they make.
 
     ``tenant``, ``table``: whose records they are, and where they go.
-    ``name``: tells sources of one table apart.
+    ``name``: tells sources of one table apart. With another name, table or tenant it is another stream, which
+    reads its files from the beginning (``start_at``).
     """
 
     tenant: str

@@ -59,7 +59,8 @@ def test_rewritten_in_place_with_records_of_the_same_width_and_end(
     rig.step(seconds)
     rig.settle()
     assert numbers(rig) == [*range(100), *range(1000, 1000 + count)]
-    assert not rig.skipped
+    # It had just been written: what came before the second writing was perhaps not all.
+    assert [(skipped.end, skipped.cause) for skipped in rig.skipped] == [(None, "source_truncated")]
 
 
 def test_rewritten_in_place_with_records_longer_than_the_witness(log: Path) -> None:
@@ -107,7 +108,8 @@ def test_t39_copy_truncate_with_growing_bursts(log: Path, pattern: str, header: 
     rig.settle()
     assert sorted(numbers(rig)) == list(range(900))
     assert rig.records.count(HEADER[:-1]) == 6 * bool(header)
-    assert not rig.skipped
+    # Before the first rotation its writer was at it, and of the others nobody can say after a restart.
+    assert [skipped.end for skipped in rig.skipped] == [None] * (not crash)
 
 
 def test_file_with_the_header_and_the_ends_of_another_is_read_at_once(tmp_path: Path) -> None:
@@ -199,7 +201,7 @@ def test_file_cut_and_appended_is_read_on_near_the_cut(log: Path, count: int, le
     assert read == [*range(count), *again, *range(count, count + 10)]
     assert again == list(range(left - len(again), left))
     assert len(again) <= count / 8 + 1
-    assert [skipped.end for skipped in rig.skipped] == [None] * crash
+    assert [skipped.end for skipped in rig.skipped] == [None]
 
 
 def test_file_cut_where_a_read_ended_gives_nothing_twice(log: Path) -> None:
@@ -207,6 +209,7 @@ def test_file_cut_where_a_read_ended_gives_nothing_twice(log: Path) -> None:
     for n in range(0, 1000, 100):
         append(log, lines(n, n + 100))
         rig.step()
+    rig.settle()
     os.truncate(log, len(lines(0, 900)))
     append(log, lines(1000, 1010))
     rig.settle()

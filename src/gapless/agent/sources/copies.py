@@ -206,6 +206,8 @@ class Copies:
         """Go on reading ``f`` in its copy. A crash before the event is durable finds ``f`` suspect again,
         and its copy again."""
         roster = self._roster
+        # Gone on with elsewhere, but not emptied: a disk that is back under another number.
+        emptied, grown = f.suspect, not f.restored and copy.size > f.size_seen
         self._leave(f)
         roster.files.pop(copy.file, None)
         roster.leave_inode(copy)
@@ -224,6 +226,9 @@ class Copies:
             f.size_seen = copy.size
             evidence = f"written after {copy.path} was copied, and emptied before it was read"
             roster.skip(f, start, end, evidence, done=False)
+        elif emptied and (grown or self._was_busy(f)):
+            evidence = f"written to until {copy.path} was copied, and perhaps then, before it was emptied"
+            roster.skip(f, copy.size, None, evidence, done=False)
         else:
             roster.tell(f)
         f.note(Seen(copy.name, copy.dev, copy.ino, copy.size, copy.changed_ns), roster.now_us, roster.t)
@@ -232,7 +237,9 @@ class Copies:
         """The content of ``f`` is nowhere: tell what of it was not read.
 
         - It is known that there was more than was read: that much is a loss, byte for byte.
-        - It was whole and read to its end when this run last looked: no loss.
+        - It was whole and read to its end when this run last looked, and had not grown for quiet_s: no loss.
+        - It had grown more lately: its writer was at it, and what it wrote after the last look is gone.
+          Nobody can say whether that was anything: a loss without an end.
         - It is known from a cursor only (it went away while nobody was looking), and that says ``rested``:
           no pattern had shown it for quiet_s, it had been read to its end and stayed quiet, as a file does
           whose writer has gone on to the next one. No loss.
@@ -247,8 +254,9 @@ class Copies:
         if f.size_seen > f.offset:
             evidence = f"{what}: {f.size_seen} bytes were seen, {f.offset} were read, no copy was found"
             roster.skip(f, f.offset, f.size_seen, evidence, done=True)
-        elif f.restored and not f.rested:
-            evidence = f"{what} while nobody was looking, no copy was found: {f.offset} bytes were read"
+        elif (f.restored and not f.rested) or self._was_busy(f):
+            when = "while nobody was looking" if f.restored else "while it was written to"
+            evidence = f"{what} {when}, no copy was found: {f.offset} bytes were read"
             roster.skip(f, f.offset, None, evidence, done=True)
         elif f.admitted:
             roster.tell(f, done=True)
@@ -257,6 +265,10 @@ class Copies:
                 self._pass_over(f, successor)
             except OSError as error:
                 roster.trouble(successor, error)
+
+    def _was_busy(self, f: TrackedFile) -> bool:
+        """Whether ``f`` had grown, or given something, within quiet_s at the look before this one."""
+        return self._roster.looked_t - f.grew_t < self._settings.quiet_s * 1e6
 
     def _leave(self, f: TrackedFile) -> TrackedFile | None:
         """Part ``f`` from its inode. If that is open, new content is in it: a new file, to be decided on,

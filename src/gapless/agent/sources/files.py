@@ -78,6 +78,7 @@ class FileSource:
             self._look_due_t = t + int(self._settings.rescan_s * 1e6)
             self._census.look()
             self._copies.settle_and_admit()
+            self._roster.looked_t = t
             self._roster.problems.settle()
             for f in self._roster.files.values():
                 if f.stirred or f.ending or self._is_overdue(f):
@@ -163,6 +164,7 @@ class FileSource:
                 roster.finish(f)
             f.ending = False
             return None
+        f.grew_t = t  # a look finds the size that this read left, and would take it for quiet
         f.warm_until_t = t + _WARM_US
         self._warm[f.file] = f
         f.ending = f.ending and reading.found.line == "open"  # anything else: it has grown since

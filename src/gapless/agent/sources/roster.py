@@ -20,7 +20,8 @@ class Roster:
     """Shared state of a file source: who is known, who is open, what is to be told.
 
     At most one known file per inode. ``now_us`` is the UTC time and ``t`` the elapsed time of the poll or
-    read that is going on (timers run on ``t``, so that a clock that jumps stalls nothing).
+    read that is going on (timers run on ``t``, so that a clock that jumps stalls nothing), ``looked_t`` when
+    the look at everything before the present one was.
     """
 
     def __init__(self, settings: FileSettings, host: SourceHost, mint: Callable[[], str]) -> None:
@@ -34,6 +35,7 @@ class Roster:
         self.by_id: dict[tuple[int, int], TrackedFile] = {}
         self.now_us = 0
         self.t = 0
+        self.looked_t = 0
 
     def restore(self, cursors: Iterable[FileCursor]) -> None:
         """Take up files where their last durable cursors left them."""

@@ -43,7 +43,7 @@ class FileSettings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     ``quiet_s``: a last line without a newline is delivered when it has not grown for this long.
     ``rescan_s``: how often directories are looked at; a new file is seen within this time.
     ``copy_grace_s``: how long a new file with the content of one that is being read is held back, to see
-    whether that one is truncated now (copy-truncate).
+    whether that one is truncated now (copy-truncate, which may lose records: see "The books").
     ``rotated_quiet_s``: a file renamed out of all patterns is given up when it has been read to its end
     and has not grown for this long.
     ``missing_grace_s``: how long a file whose directory is missing or on another device (a disk not yet

@@ -8,6 +8,8 @@ from gapless.agent.sources.events import FileCursor, LineState, outward
 from gapless.agent.sources.port import Seen, SourceFile
 from gapless.agent.sources.trail import WITNESS_BYTES, Trail, extended, trail_digest, witness_digest
 
+_LONG_AGO_T = -(1 << 62)
+
 
 def head_digest(head: bytes) -> str:
     """The digest of a file's beginning: BLAKE2b-128 in hex."""
@@ -115,6 +117,7 @@ class TrackedFile:
         f.seen_us = cursor.seen_us
         f.rested = cursor.rested
         f.restored = True
+        f.grew_t = _LONG_AGO_T
         return f
 
     @property
