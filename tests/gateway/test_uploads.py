@@ -25,7 +25,7 @@ from gapless.model.batch import BatchHeader
 from gapless.model.claim import ClaimSet, StreamClaim, statement_digest
 from gapless.model.declared import Declared
 from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, RuleEntry
-from gapless.model.rule import Rule, RuleStream
+from gapless.model.rule import Effect, Rule, RuleStream
 from gapless.model.signing import verify
 from gapless.model.stream import GATEWAY_AGENT, EpochOpen, StreamKey
 from gapless.model.tables import Column
@@ -295,8 +295,9 @@ class HeldSieve(NoSieve):
     def __init__(self) -> None:
         self.go = Event()
 
-    def check(self, stream: RuleStream) -> None:
+    def check(self, stream: RuleStream) -> Effect:
         """All can be."""
+        return Effect()
 
     def kept(self, key: StreamKey, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
         assert self.go.wait(30)
@@ -383,6 +384,32 @@ def test_rules_in_force_must_not_contradict_each_other(running: Platform) -> Non
     ]
     answer = running.post("/v1/rules", json={"tenant": "contoso", "streams": two}, headers=running.admin)
     assert answer.status_code == 422 and "Custom-long of this rule" in answer.json()["error"]["text"]
+
+
+def test_what_a_transform_does_is_the_platforms_word(tmp_path: Path) -> None:
+    class Knowing(HeldSieve):
+        def check(self, stream: RuleStream) -> Effect:
+            return Effect(filters=False, time="At", drops=("n",))
+
+    with platform(tmp_path, sieve=Knowing()) as running:
+        stream = RULE["streams"][0] | {"effect": {"time": "Other"}}
+        plain = make_rule(running, {"tenant": "contoso", "streams": [stream]})
+        made = make_rule(
+            running,
+            {
+                "tenant": "contoso",
+                "streams": [stream | {"name": "Custom-B", "table": "B_CL", "transform": "source | x"}],
+            },
+        )
+        assert upload(running, plain).status_code == 204
+        # Nothing is filtered, so nothing waits for the sieve, which is held.
+        assert upload(running, made, stream="Custom-B").status_code == 204
+        assert [h.upload and (h.upload.time, h.stream.table) for h, _ in journaled(running)] == [
+            ("", "App_CL"),
+            ("At", "B_CL"),
+        ]
+        declared = running.gateway.uploads.declared("contoso")
+        assert (declared["App_CL"].columns, declared["B_CL"].columns) == ((Column("n", "long"),), ())
 
 
 def test_declared_columns_outlive_their_rule_and_the_gateway(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from gapless.lake.decode import Decoded, DecodeLimits, Decoder, Fault
+from gapless.model.batch import RECEIVED
 from gapless.model.errors import Refused
 from gapless.model.tables import Column, ColumnType, TableSchema, known_tables, table_schema
 
@@ -300,6 +301,32 @@ def test_received_time_is_the_lines_own(decoder: Decoder) -> None:
     decoded = decoder.decode(SCHEMA, payload, received_us=np.array([10, 20, 30, 40]))
     assert decoded.rows["TimeGenerated"].cast(pa.int64()).to_pylist() == [us("2024-09-02T00:00:00"), 30, 40]
     assert decoded.rows["_TimeSource"].to_pylist() == ["record", "received", "received"]
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        ("", [("2024-09-02", "record"), None, None, None]),
+        ("At", [("2024-09-01", "record"), ("2024-09-03", "record"), None, None]),
+        (RECEIVED, [None, None, None, None]),
+    ],
+)
+def test_the_time_of_a_custom_table_is_taken_from_the_field_that_is_named(
+    decoder: Decoder, time: str, expected: list[tuple[str, str] | None]
+) -> None:
+    payload = lines(
+        '{"TimeGenerated":"2024-09-02","At":"2024-09-01"}',
+        '{"At":"2024-09-03","now()":"2024-09-04"}',
+        '{"At":"1999-01-01"}',  # not believed
+        "no JSON",
+    )
+    rows = decoder.decode(CUSTOM, payload, received_us=RECEIVED_US, time=time).rows
+    found = zip(
+        rows["TimeGenerated"].cast(pa.int64()).to_pylist(), rows["_TimeSource"].to_pylist(), strict=True
+    )
+    assert list(found) == [
+        (us(f"{each[0]}T00:00:00"), each[1]) if each else (RECEIVED_US, "received") for each in expected
+    ]
 
 
 def test_columns_are_those_of_the_schema(decoder: Decoder) -> None:

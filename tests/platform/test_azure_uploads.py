@@ -221,6 +221,45 @@ def test_what_a_rule_declares_are_columns_of_all_that_is_in_its_table(platform: 
 
 
 @pytest.mark.system
+def test_a_transform_says_which_time_is_the_records_and_which_columns_are_shown(platform: Platform) -> None:
+    columns = ("--column", "Time:string", "--column", "Level:string", "--column", "Secret:string")
+    to = ("--tenant", "timed", "--table", TABLE, *columns, "--transform-kql")
+    dated = platform.done(
+        "dcr", "create", "--stream", "Custom-Dated", *to,
+        "source | extend TimeGenerated = todatetime(Time) | where Level != 'debug' | project-away Secret",
+    ).strip()  # fmt: skip
+    now = ("source | extend TimeGenerated = now() | project TimeGenerated, Level, Time",)
+    received = platform.done("dcr", "create", "--stream", "Custom-Now", *to, *now).strip()
+    sent = [
+        {"Time": f"2024-09-0{day}T00:00:00Z", "Level": level, "Secret": "s", "TimeGenerated": "2024-10-10"}
+        for day, level in ((1, "info"), (2, "debug"), (3, "info"))
+    ]
+    with client(platform, "timed") as azure_client:
+        for _ in range(3):  # alternately, so that they are stored together
+            azure_client.upload(dated, "Custom-Dated", sent)
+            azure_client.upload(received, "Custom-Now", sent)
+    wanted = {"claimed": 18, "stored": 15, "filtered": 3, "missing": 0, "pending": 0}
+
+    def counted() -> bool:
+        found = audit(platform, "timed")
+        return found["verdict"] == "complete" and wanted.items() <= found["totals"].items()
+
+    until(counted, 60)
+    text = (
+        f"{TABLE} | summarize n = count() by _TimeSource, Level, "
+        "t = iff(TimeGenerated > ago(1d), '', format_datetime(TimeGenerated, 'MM-dd')) | sort by t, Level, n"
+    )
+    asked = platform.ask("POST", "/v1/query", json={"tenant": "timed", "text": text})
+    assert asked["rows"] == [
+        ["record", "info", "09-03", 3], ["record", "info", "09-01", 3],
+        ["received", "info", "", 6], ["received", "debug", "", 3],
+    ]  # fmt: skip
+    (table,) = json.loads(platform.done("tables", "--tenant", "timed", TABLE, "--format", "json"))
+    names = [column["name"] for column in table["columns"]]
+    assert names[:5] == ["TimeGenerated", "RawData", "Data", "Time", "Level"] and "Secret" not in names
+
+
+@pytest.mark.system
 def test_a_rule_that_is_deleted_ends_its_streams_for_good(platform: Platform) -> None:
     rule = new_rule(platform, "ended")
     with client(platform, "ended") as azure_client:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from gapless.model.batch import RECEIVED
 from gapless.model.errors import Refused
-from gapless.model.rule import RuleStream
+from gapless.model.rule import Effect, RuleStream
 from gapless.model.stream import GATEWAY_AGENT, StreamKey
 from gapless.model.tables import Column
 from gapless.platform.sieve import SieveProcess
@@ -61,6 +62,49 @@ def test_a_transform_keeps_what_it_says(sieve: SieveProcess, transform: str, kep
 
 
 @pytest.mark.system
+@pytest.mark.parametrize(
+    ("transform", "effect"),
+    [
+        ("source | where n > 1", Effect()),
+        ("source | extend TimeGenerated = now()", Effect(filters=False, time=RECEIVED)),
+        ("source | extend TimeGenerated = At", Effect(filters=False, time="At")),
+        ("source | extend TimeGenerated = todatetime(Level) | where n > 1", Effect(time="Level")),
+        ("source | project-away Level, d*", Effect(filters=False, drops=("Level", "d"))),
+        (
+            "source | where n > 1 | project TimeGenerated = At, n",
+            Effect(time="At", drops=("Level", "At", "d")),
+        ),
+        ("source | project-keep TimeGenerated, n, At, d", Effect(filters=False, drops=("Level",))),
+        (
+            "source | extend TimeGenerated = now() | project TimeGenerated, Level, n, At, d | where n > 1",
+            Effect(time=RECEIVED),
+        ),
+        (
+            "source | extend TimeGenerated = At | extend TimeGenerated = TimeGenerated",
+            Effect(filters=False, time="At"),
+        ),
+    ],
+)
+def test_what_a_transform_does_is_known_when_the_rule_is_made(
+    sieve: SieveProcess, transform: str, effect: Effect
+) -> None:
+    assert sieve.check(stream(transform)) == effect
+
+
+@pytest.mark.system
+def test_a_condition_sees_the_time_that_the_transform_gives(sieve: SieveProcess) -> None:
+    of = stream("source | extend TimeGenerated = At | where TimeGenerated > ago(1h) | project n")
+    assert sieve.kept(KEY, of, RECORDS, NOW_US).nonzero()[0].tolist() == [0]
+
+
+@pytest.mark.system
+def test_of_a_known_table_a_transform_only_filters(sieve: SieveProcess) -> None:
+    for text in ("source | extend TimeGenerated = now()", "source | project-away ResultType"):
+        with pytest.raises(Refused, match="only filter"):
+            sieve.check(stream(text, (), "Microsoft-SigninLogs"))
+
+
+@pytest.mark.system
 def test_a_known_table_has_its_own_columns(sieve: SieveProcess) -> None:
     of = stream("source | where ResultType == '0'", (), "Microsoft-SigninLogs")
     sieve.check(of)
@@ -83,7 +127,14 @@ def test_records_that_are_no_rows_are_kept(sieve: SieveProcess) -> None:
 @pytest.mark.parametrize(
     ("transform", "columns"),
     [
-        ("source | project n", COLUMNS),
+        ("source | project m = n", COLUMNS),
+        ("source | extend m = n", COLUMNS),
+        ("source | extend TimeGenerated = n", COLUMNS),
+        ("source | extend TimeGenerated = At + 1h", COLUMNS),
+        ("source | extend TimeGenerated = todatetime(n)", COLUMNS),
+        ("source | project-rename m = n", COLUMNS),
+        ("source | project Level | extend TimeGenerated = At", COLUMNS),
+        ("source | parse Level with a 'x' *", COLUMNS),
         ("source | where _Stream == ''", COLUMNS),
         ("source | where n > 1", ()),
         ("source | where n > 1", (Column("_row", "long"), Column("n", "long"))),

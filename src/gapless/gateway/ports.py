@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gapless.log.port import EntryReader
 from gapless.log.segments import Message
 from gapless.model.errors import Refused
-from gapless.model.rule import RuleStream
+from gapless.model.rule import Effect, RuleStream
 from gapless.model.stream import StreamKey
 
 
@@ -19,9 +19,9 @@ class Sieve(Protocol):
     """What the transforms of data collection rules do to records before they are journaled. Called from one
     thread."""
 
-    def check(self, stream: RuleStream) -> None:
-        """Raises Refused for a transform that is wrong or not supported, Unavailable if nobody can say
-        now."""
+    def check(self, stream: RuleStream) -> Effect:
+        """What the transform does. Raises Refused for one that is wrong or not supported, Unavailable if
+        nobody can say now."""
 
     def kept(self, key: StreamKey, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
         """Which of the records in ``lines``, each ended by a newline, the transform keeps; all of them if it
@@ -31,7 +31,7 @@ class Sieve(Protocol):
 class NoSieve:
     """Supports no transform."""
 
-    def check(self, stream: RuleStream) -> None:
+    def check(self, stream: RuleStream) -> Effect:
         """Raises Refused."""
         raise Refused(f"the transform of stream {stream.name} is not supported here: leave it out")
 

@@ -31,6 +31,7 @@ class BatchDecoder(Protocol):
         *,
         received_us: int | NDArray[np.int64],
         marks: Mapping[int, str] | None = None,
+        time: str = "",
     ) -> Decoded: ...
 
 
@@ -45,12 +46,13 @@ class Chunk:
     pieces: Sequence[Piece]
     ends: Sequence[int]  #: of each piece's records in ``payload``
     payload: memoryview
+    time: str  #: which field is their TimeGenerated
 
     def apart(self) -> Iterator[Chunk]:
         """Each piece as a chunk of its own."""
         start = 0
         for piece, end in zip(self.pieces, self.ends, strict=True):
-            yield Chunk(self.schema, [piece], [end - start], self.payload[start:end])
+            yield Chunk(self.schema, [piece], [end - start], self.payload[start:end], self.time)
             start = end
 
 
@@ -78,7 +80,23 @@ def chunks(
     limits: StepLimits,
     refuse: Callable[[Batch, Undecodable], None],
 ) -> Iterator[Chunk]:
-    """The batches' records in chunks of bounded size. Batches that cannot be unpacked go to ``refuse``."""
+    """The batches' records in chunks of bounded size, those of a stream in their order. Batches that cannot
+    be unpacked go to ``refuse``."""
+    by_time: dict[str, list[Batch]] = {}
+    for batch in batches:
+        upload = batch.header.upload
+        by_time.setdefault(upload.time if upload else "", []).append(batch)
+    for time, of_time in by_time.items():
+        yield from _chunks(schema, time, of_time, limits, refuse)
+
+
+def _chunks(
+    schema: TableSchema,
+    time: str,
+    batches: Iterable[Batch],
+    limits: StepLimits,
+    refuse: Callable[[Batch, Undecodable], None],
+) -> Iterator[Chunk]:
     parts: list[Part] = []
     records = size = 0
     for batch in batches:
@@ -91,14 +109,14 @@ def chunks(
             count = piece.next - piece.first
             full = size >= limits.chunk_bytes_max
             if parts and (full or records + count > limits.chunk_records_max):
-                chunk = _chunk(schema, parts)
+                chunk = _chunk(schema, time, parts)
                 parts, records, size = [], 0, 0  # before the chunk is given away: it has a copy
                 yield chunk
             parts.append((piece, lines))
             records += count
             size += len(lines)
     if parts:
-        yield _chunk(schema, parts)
+        yield _chunk(schema, time, parts)
 
 
 def decode(decoder: BatchDecoder, chunk: Chunk) -> list[DecodedChunk | RefusedPiece]:
@@ -133,7 +151,9 @@ def _decode(decoder: BatchDecoder, chunk: Chunk) -> DecodedChunk:
         if mark.kind in _CUT and piece.first <= piece.batch.header.first + mark.at < piece.next
     }
     try:
-        decoded = decoder.decode(chunk.schema, chunk.payload, received_us=origins.journaled_us, marks=marks)
+        decoded = decoder.decode(
+            chunk.schema, chunk.payload, received_us=origins.journaled_us, marks=marks, time=chunk.time
+        )
     except MemoryError as error:
         raise Unavailable("there is not enough memory to decode a batch: give the lake more") from error
     except Exception as error:
@@ -144,14 +164,14 @@ def _decode(decoder: BatchDecoder, chunk: Chunk) -> DecodedChunk:
     return DecodedChunk(chunk.schema, origins, decoded)
 
 
-def _chunk(schema: TableSchema, parts: Sequence[Part]) -> Chunk:
+def _chunk(schema: TableSchema, time: str, parts: Sequence[Part]) -> Chunk:
     pieces = [piece for piece, _ in parts]
     ends = np.cumsum([len(lines) for _, lines in parts]).tolist()
     if len(parts) == 1:
-        return Chunk(schema, pieces, ends, parts[0][1])
+        return Chunk(schema, pieces, ends, parts[0][1], time)
     # Not b"".join: that keeps all other threads waiting.
     payload = np.concatenate([np.frombuffer(lines, np.uint8) for _, lines in parts])
-    return Chunk(schema, pieces, ends, payload.data)
+    return Chunk(schema, pieces, ends, payload.data, time)
 
 
 def _pieces(batch: Batch, payload: bytes, records_max: int) -> Iterator[Part]:

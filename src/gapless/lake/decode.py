@@ -39,6 +39,7 @@ from gapless.lake.decode_fields import locate
 from gapless.lake.decode_lines import DecodeLimits, Fault, Lines, slices, split, valid_json
 from gapless.lake.decode_scalars import ARROW_TYPES
 from gapless.lake.decode_scan import Flags
+from gapless.model.batch import RECEIVED
 from gapless.model.errors import Refused
 from gapless.model.tables import Column, TableSchema
 
@@ -94,12 +95,14 @@ class Decoder:
         *,
         received_us: int | NDArray[np.int64],
         marks: Mapping[int, str] | None = None,
+        time: str = "",
     ) -> Decoded:
         """Decode a payload: records of any bytes but newlines, each ended by a newline.
 
         ``received_us`` is when the records were received, one time for all or one for each line. ``marks``
-        names the lines that are parts of an over-long one. Raises Refused for a payload that does not end
-        with a newline, is larger than 1 GiB, or has not the lines which the other arguments speak of.
+        names the lines that are parts of an over-long one. ``time`` is the field that becomes TimeGenerated
+        of a ``*_CL`` table, as in ``gapless.model.batch.Upload``. Raises Refused for a payload that does not
+        end with a newline, is larger than 1 GiB, or has not the lines which the other arguments speak of.
         """
         data = np.frombuffer(payload, np.uint8) if len(payload) else np.empty(0, np.uint8)
         if len(data) > _PAYLOAD_BYTES_MAX:
@@ -112,8 +115,9 @@ class Decoder:
         if times.shape not in ((), (len(lines),)) or any(not 0 <= line < len(lines) for line in marks):
             raise Refused(f"times or marks do not match the payload's {len(lines)} lines: pass one of each")
         received = np.broadcast_to(times, (len(lines),))
-        decode = self._custom if schema.is_custom else self._known
-        return decode(schema, lines, received, marks)
+        if schema.is_custom:
+            return self._custom(schema, lines, received, marks, time or _TIME.name)
+        return self._known(schema, lines, received, marks)
 
     def _known(
         self, schema: TableSchema, lines: Lines, received: NDArray[np.int64], marks: Mapping[int, str]
@@ -134,7 +138,12 @@ class Decoder:
         return Decoded(table, _quarantined(lines, faults, marks))
 
     def _custom(
-        self, schema: TableSchema, lines: Lines, received: NDArray[np.int64], marks: Mapping[int, str]
+        self,
+        schema: TableSchema,
+        lines: Lines,
+        received: NDArray[np.int64],
+        marks: Mapping[int, str],
+        time: str,
     ) -> Decoded:
         """``*_CL`` tables keep every line that is text, and what it means if it is a JSON object or array."""
         faults = lines.faults
@@ -148,8 +157,14 @@ class Decoder:
         faults[~lost] = Fault.NONE
         faults[lost & marked] = Fault.CUT_LINE
         ordinals = np.flatnonzero(~lost)
-        times = self._columns(lines, objects, (_TIME,)).arrays
-        arrays = {name: _placed(values, objects[ordinals]) for name, values in times.items()}
+        arrays: dict[str, pa.Array] = {}
+        found = (
+            {}
+            if time == RECEIVED
+            else self._columns(lines, objects, (Column(time, _TIME.type),), time).arrays
+        )
+        if found:
+            arrays[_TIME.name] = _placed(found[time], objects[ordinals])
         arrays["RawData"] = slices(lines.data, lines.starts[ordinals], lines.ends[ordinals], pa.string())
         arrays["Data"] = _placed(lines.documents(valid), valid[ordinals])
         kept_marks = [{_MARK_FIELD: mark} for line, mark in sorted(marks.items()) if not lost[line]]
@@ -157,10 +172,14 @@ class Decoder:
         extra = _placed(objects_of_marks, marked[ordinals])
         return Decoded(_rows(schema, arrays, extra, ordinals, received), _quarantined(lines, faults, marks))
 
-    def _columns(self, lines: Lines, decoded: Flags, columns: Sequence[Column]) -> Columns:
+    def _columns(
+        self, lines: Lines, decoded: Flags, columns: Sequence[Column], time: str = _TIME.name
+    ) -> Columns:
         count = int(np.count_nonzero(decoded))
         time_range_us = (self._limits.time_generated_min_us, self._limits.time_generated_max_us)
-        return build(self._connection, lines.data, locate(lines, decoded), count, columns, time_range_us)
+        return build(
+            self._connection, lines.data, locate(lines, decoded), count, columns, time, time_range_us
+        )
 
 
 def _placed(values: pa.Array, wanted: Flags) -> pa.Array:

@@ -33,11 +33,12 @@ def build(
     found: Fields,
     count: int,
     columns: Sequence[Column],
+    time: str,
     time_range_us: tuple[int, int],
 ) -> Columns:
     """The columns of ``count`` records with the fields ``found``.
 
-    A TimeGenerated outside ``time_range_us`` (the second bound exclusive) does not fit its column.
+    A value of the column ``time`` outside ``time_range_us`` (the second bound exclusive) does not fit it.
     """
     names = keys(connection, data, found)
     known = pa.array([column.name for column in columns], pa.string())
@@ -57,7 +58,7 @@ def build(
         values = text = source.column(picked)
         if not is_text(column.type):
             values = parse(column.type, text)
-            if column.name == "TimeGenerated":
+            if column.name == time:
                 values = _within(values, time_range_us)
             misfits = np.asarray(values.is_null()) & np.asarray(text.is_valid())
             surplus[picked[misfits[rows]]] = True

@@ -13,6 +13,9 @@ from gapless.model.stream import EpochOpen, StreamKey, check_epoch
 #: Earlier seqs that a batch names: so often at most can an epoch be fenced before the batch gets through.
 ORIGINS_MAX = 16
 
+#: For ``Upload.time``: no field, but the time at which the gateway received the records.
+RECEIVED = "now()"
+
 #: What the agent had to do to a record at the source. "part": cut out of a line longer than
 #: line_bytes_max, more follows; "last_part": the end of such a line; "unterminated": the source's last
 #: line had no newline when the quiet time was over; "continued": bytes that were appended to such a line.
@@ -51,13 +54,15 @@ class Upload(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where the gateway has a batch of its own from: one request for a data collection rule. ``content`` is
     the digest (SHA-256, hex) of what was sent, in the last batch of the request alone (so the request is
     known only when all of it is there), and ``begins`` the same in a batch before it; ``request`` the id that
-    the client gave it (empty: none). ``filtered``: the rule keeps the batch's records out of its table."""
+    the client gave it (empty: none). ``filtered``: the rule keeps the batch's records out of its table.
+    ``time`` names the field that is the records' TimeGenerated; empty: the one of that name."""
 
     rule: str
     content: str = ""
     request: str = ""
     filtered: bool = False
     begins: str = ""
+    time: str = ""
 
 
 class BatchHeader(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -49,7 +49,7 @@ def declared_by(rule: Rule) -> dict[str, tuple[Column, ...]]:
     found: dict[str, tuple[Column, ...]] = {}
     for stream in rule.streams:
         if stream.is_custom:
-            columns = tuple(c for c in stream.columns if _fault(c) == "" and c.name != "TimeGenerated")
+            columns = tuple(c for c in stream.shown if _fault(c) == "" and c.name != "TimeGenerated")
             found[stream.table] = found.get(stream.table, ()) + columns
     return found
 
@@ -65,7 +65,7 @@ def check_columns(rule: Rule, others: Iterable[Rule]) -> None:
                     known[table, fold(column.name)] = column, f"rule {other.id}"
     for stream in rule.streams:
         if stream.is_custom:
-            for column in stream.columns:
+            for column in stream.shown:
                 _check(stream, column, known)
     for table in declared_by(rule):
         count = sum(of == table for of, _ in known)

@@ -26,19 +26,41 @@ COLUMNS_MAX = 500
 TRANSFORM_CHARACTERS_MAX = 15_360
 
 
+class Effect(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a transform does, as the platform found when the rule was made: whether it ``filters`` records
+    out; which ``time`` is their TimeGenerated, as in ``gapless.model.batch.Upload``; which columns it
+    ``drops``."""
+
+    filters: bool = True
+    time: str = ""
+    drops: tuple[str, ...] = ()
+
+
 class RuleStream(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
     """A stream of a rule: ``Custom-Name`` with its columns, or ``Microsoft-Table`` with those of the table.
-    Its records go through ``transform``, in KQL over ``source``, to ``table``."""
+    Its records go through ``transform``, in KQL over ``source``, to ``table``. ``effect`` is the platform's
+    word alone."""
 
     name: str
     table: str
     columns: tuple[Column, ...] = ()
     transform: str = IDENTITY
+    effect: Effect = Effect()
+
+    @property
+    def transforms(self) -> bool:
+        """Whether there is a transform that does anything."""
+        return self.transform.strip() != IDENTITY
 
     @property
     def filters(self) -> bool:
         """Whether the transform may keep records out of the table."""
-        return self.transform.strip() != IDENTITY
+        return self.transforms and self.effect.filters
+
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        """The columns that the transform leaves."""
+        return tuple(column for column in self.columns if column.name not in self.effect.drops)
 
     @property
     def is_custom(self) -> bool:

@@ -21,7 +21,7 @@ import structlog
 from numpy.typing import NDArray
 
 from gapless.model.errors import GaplessError, Refused, Unavailable
-from gapless.model.rule import RuleStream
+from gapless.model.rule import Effect, RuleStream
 from gapless.model.stream import StreamKey
 from gapless.platform.sieve_engine import SieveAnswer, SieveRequest
 from gapless.query.frames import header, read_frame
@@ -46,10 +46,10 @@ class SieveProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._paused_until_s: dict[StreamKey, float] = {}
 
-    def check(self, stream: RuleStream) -> None:
-        """Raises Refused for a transform that is no KQL or does anything but filter, and Unavailable if that
-        cannot be found out now."""
-        self._ask(SieveRequest(stream, b"", time.time_ns() // 1000))
+    def check(self, stream: RuleStream) -> Effect:
+        """What a transform does. Raises Refused for one that is no KQL or not supported, and Unavailable if
+        that cannot be found out now."""
+        return self._ask(SieveRequest(stream, b"", time.time_ns() // 1000)).effect
 
     def kept(self, key: StreamKey, stream: RuleStream, lines: bytes, received_us: int) -> NDArray[np.bool_]:
         """Which of the records the transform keeps: all that are no rows, and all of them if it fails."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from gapless.lake.decode import Decoder
 from gapless.model.errors import Refused
-from gapless.model.rule import IDENTITY, RuleStream
+from gapless.model.rule import IDENTITY, Effect, RuleStream
 from gapless.model.tables import SYSTEM_COLUMNS, Column, TableSchema, table_schema
-from gapless.query.kql.filter import filter_sql
+from gapless.query.kql.transform import transform
 from gapless.query.request import QueryLimits
 from gapless.query.sandbox import limit_memory, lock, open_connection
 
@@ -32,9 +32,10 @@ class SieveRequest(msgspec.Struct, frozen=True):
 
 
 class SieveAnswer(msgspec.Struct, frozen=True):
-    """A bit for each record, packed as NumPy does; or why there are none."""
+    """A bit for each record, packed as NumPy does, and what the transform does; or why there are none."""
 
     kept: bytes = b""
+    effect: Effect = Effect()
     refused: str = ""
 
 
@@ -54,12 +55,15 @@ class SieveEngine:
         try:
             source = _source(stream)
             rows = self._decoder.decode(source, request.lines, received_us=request.now_us).rows
-            passed = self._passed(filter_sql(stream.transform, source, _ROW, now_us=request.now_us), rows)
+            made = transform(stream.transform, source, _ROW, now_us=request.now_us)
+            if not stream.is_custom and (made.effect.time or made.effect.drops):
+                raise Refused("of a table with columns of its own it can only filter")
+            passed = self._passed(made.sql, rows)
         except (Refused, duckdb.Error) as error:
             return SieveAnswer(refused=f"the transform of stream {stream.name}: {_first_line(error)}")
         kept[rows[_ROW].to_numpy()] = False
         kept[passed] = True
-        return SieveAnswer(np.packbits(kept).tobytes())
+        return SieveAnswer(np.packbits(kept).tobytes(), made.effect)
 
     def _passed(self, sql: str, rows: pa.Table) -> NDArray[np.int64]:
         self._connection.register(IDENTITY, rows)

@@ -39,7 +39,7 @@ from gapless.model.batch import BatchHeader, Upload
 from gapless.model.declared import Declared, check_columns
 from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, RuleEntry
 from gapless.model.errors import Busy, GaplessError, Refused, Unavailable
-from gapless.model.rule import Rule, RuleStream
+from gapless.model.rule import Effect, Rule, RuleStream
 from gapless.model.signing import Signer
 from gapless.model.stream import GATEWAY_AGENT
 
@@ -165,11 +165,14 @@ class Uploads:
         if len(self._ready().rules) >= self._settings.rules_max:
             raise Refused(f"there are {self._settings.rules_max} rules already: delete one first")
         rule = new_rule(wanted, by=by, now_us=self._now_us())
-        for stream in rule.streams:
-            if stream.filters:
-                await self._sieving.run(self._sieve.check, stream)
+        streams = [await self._with_effect(stream) for stream in rule.streams]
+        rule = msgspec.structs.replace(rule, streams=tuple(streams))
         await self._journaled(RuleEntry(rule.created_us, by, rule))
         return rule
+
+    async def _with_effect(self, stream: RuleStream) -> RuleStream:
+        effect = await self._sieving.run(self._sieve.check, stream) if stream.transforms else Effect()
+        return msgspec.structs.replace(stream, effect=effect)
 
     async def delete(self, rule: Rule, *, by: str) -> None:
         """End a rule and its streams for good; durable on return. Raises what the journal raises."""
@@ -180,7 +183,7 @@ class Uploads:
     ) -> Upload:
         received_us = self._now_us()
         data, content = await self._worker.run(self._unpacked, rule, stream, body, encoding)
-        upload = Upload(rule.id, content, request[:REQUEST_CHARACTERS_MAX])
+        upload = Upload(rule.id, content, request[:REQUEST_CHARACTERS_MAX], time=stream.effect.time)
         if self._ready().seen(upload, received_us):
             self._ready().told(upload)
             self._metrics.upload("repeated")
