@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gapless.model.errors import Refused
 from gapless.query import allowed
 from gapless.query.check import check, fold
+from gapless.query.parse import is_wrapped, parse
 from gapless.query.sandbox import open_connection
 
 TABLES = ("Events", "Alerts")
@@ -437,3 +438,27 @@ def test_any_literal_or_name_stays_one(engine: duckdb.DuckDBPyConnection, word: 
     checked = check(engine, text, TABLES)
     assert checked.tables == ("Events",)
     assert text in checked.subquery
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "SELECT 2",
+        "SELECT 1 AS b",
+        "SELECT '1'",
+        "SELECT 1 LIMIT 1",
+        "SELECT 1), (SELECT 1",
+    ],
+)
+def test_what_the_parser_reads_differently_in_parentheses_is_noticed(
+    engine: duckdb.DuckDBPyConnection, other: str
+) -> None:
+    parsed = parse(engine, "SELECT  1")
+    assert is_wrapped(engine, parsed, "(SELECT 1)")
+    assert not is_wrapped(engine, parsed, f"({other})")
+
+
+def test_a_text_like_a_position_is_no_position(engine: duckdb.DuckDBPyConnection) -> None:
+    parsed = parse(engine, """SELECT ',"query_location":5'""")
+    assert is_wrapped(engine, parsed, """(SELECT ',"query_location":5')""")
+    assert not is_wrapped(engine, parsed, """(SELECT ',"query_location":6')""")

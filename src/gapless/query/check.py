@@ -17,7 +17,7 @@ import msgspec
 
 from gapless.model.errors import Refused
 from gapless.query import allowed
-from gapless.query.parse import Parse, parse, position, without_positions
+from gapless.query.parse import Parse, is_wrapped, parse, position
 from gapless.query.syntax import (
     BaseTable,
     Collate,
@@ -76,9 +76,7 @@ def check(connection: duckdb.DuckDBPyConnection, text: str, tables: Iterable[str
 def _as_subquery(connection: duckdb.DuckDBPyConnection, text: str, checked: Parse) -> str:
     """``text`` in parentheses, which the parser has confirmed to mean there what was checked."""
     subquery = f"(\n{_before_semicolon(text)}\n)"
-    wrapped = parse(connection, f"SELECT * FROM {subquery}").raw
-    inner = wrapped[0]["node"]["from_table"].get("subquery")
-    if len(wrapped) != 1 or without_positions(inner) != without_positions(checked.raw[0]):
+    if not is_wrapped(connection, checked, subquery):
         raise Refused("the query cannot stand in parentheses: write it as one plain SELECT")
     return subquery
 

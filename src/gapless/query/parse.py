@@ -31,10 +31,10 @@ _UNKNOWN_KIND = re.compile(r"Invalid value '(\w+)'|\.(\w+)`\Z")
 
 
 class Parse(msgspec.Struct, frozen=True):
-    """A text's statements, decoded and as the JSON they came from."""
+    """A text's statements, decoded, and the JSON they came from."""
 
     statements: list[Statement]
-    raw: list[Any]
+    serialized: str
 
 
 class _Serialized(Node):
@@ -42,7 +42,29 @@ class _Serialized(Node):
     statements: list[Statement]
 
 
+class _From(msgspec.Struct):
+    subquery: msgspec.Raw
+
+
+class _SelectFrom(msgspec.Struct):
+    from_table: _From
+
+
+class _Wrapped(msgspec.Struct):
+    node: _SelectFrom
+
+
+class _Wrappers(msgspec.Struct):
+    statements: tuple[_Wrapped]
+
+
+class _Single(msgspec.Struct):
+    statements: tuple[msgspec.Raw]
+
+
 _decoder = msgspec.json.Decoder(_Serialized)
+_wrapped_decoder = msgspec.json.Decoder(_Wrappers)
+_single_decoder = msgspec.json.Decoder(_Single)
 
 
 def parse(connection: duckdb.DuckDBPyConnection, text: str) -> Parse:
@@ -54,7 +76,7 @@ def parse(connection: duckdb.DuckDBPyConnection, text: str) -> Parse:
     assert row is not None
     serialized: str = row[0]
     try:
-        return Parse(_decoder.decode(serialized).statements, msgspec.json.decode(serialized)["statements"])
+        return Parse(_decoder.decode(serialized).statements, serialized)
     except RecursionError:
         raise Refused("the query is nested too deeply: make it simpler") from None
     except msgspec.ValidationError as error:
@@ -83,13 +105,22 @@ def position(text: str, location_bytes: int) -> str:
     return f"line {before.count(chr(10)) + 1}, column {len(before) - line_start + 1}"
 
 
-def without_positions(tree: Any) -> Any:
-    """``tree`` (of ``Parse.raw``) without what depends on where in the text it stands."""
-    if isinstance(tree, dict):
-        return {key: without_positions(value) for key, value in tree.items() if key not in _POSITIONS}
-    if isinstance(tree, list):
-        return [without_positions(item) for item in tree]
-    return tree
+def is_wrapped(connection: duckdb.DuckDBPyConnection, parsed: Parse, subquery: str) -> bool:
+    """Whether ``subquery`` after ``SELECT * FROM`` means, to the parser, the one statement of ``parsed``."""
+    row = connection.execute(_SERIALIZE, [f"SELECT * FROM {subquery}"]).fetchone()
+    assert row is not None
+    try:
+        (inner,) = _wrapped_decoder.decode(row[0]).statements
+    except (msgspec.ValidationError, RecursionError):
+        return False
+    (outer,) = _single_decoder.decode(parsed.serialized).statements
+    return _without_positions(inner.node.from_table.subquery) == _without_positions(outer)
 
 
-_POSITIONS = frozenset({"query_location", "query_location_length"})
+def _without_positions(tree: msgspec.Raw) -> bytes:
+    """``tree`` without what depends on where in the text it stands. In a string of JSON each quotation mark
+    has a backslash before it, so no text that a query holds looks like this."""
+    return _POSITIONS.sub(b"", bytes(tree))
+
+
+_POSITIONS = re.compile(rb',?"query_location(?:_length)?":\d+')

@@ -304,6 +304,17 @@ def test_union() -> None:
     assert sorted(found.rows, key=str) == [["union_arg0", 1, "", None], ["union_arg1", None, "x", 2]]
 
 
+def test_what_a_part_of_a_union_lacks_is_null_and_empty_text() -> None:
+    parts = (
+        "(datatable(a: string)['x']), (datatable(b: string, n: long)['y', 1]),"
+        " (datatable(c: datetime)[datetime(2024-01-01)])"
+    )
+    assert sorted(rows(f"union {parts} | project a, n"), key=str) == [["", 1], ["", None], ["x", None]]
+    assert rows(f"union {parts} | where a != 'x' and b !has 'y' | project a, b, n") == [["", "", None]]
+    assert rows(f"union {parts} | summarize count() by a | sort by a asc") == [["", 2], ["x", 1]]
+    assert rows(f"union {parts} | where isempty(c) | count") == [[2]]
+
+
 def test_make_series() -> None:
     text = "datatable(t: datetime, v: long)[datetime(2024-01-01 05:00), 1, datetime(2024-01-03), 5]"
     found = rows(

@@ -130,7 +130,7 @@ def _held(found: list[Column], kind: str) -> Type:
 
 def _source(column: Column | None, held: Type) -> Scalar:
     if column is None:
-        return Constant("", STRING) if held.name == "string" else Constant(None, held)
+        return Constant(None, held)
     return column.ref() if held.form == "us" else ticks(column.ref())
 
 

@@ -35,6 +35,7 @@ from gapless.query.kql.relational.relation import (
     Window,
 )
 from gapless.query.kql.relational.scalars import (
+    Constant,
     Ref,
     Scalar,
     Type,
@@ -126,17 +127,23 @@ class Emitter(FoldEmitter):
         return exp.Subquery(this=select, alias=self.table_alias())
 
     def _concatenated(self, relation: Concat) -> Block:
-        selects = []
+        """The first part has all columns and gives them their types; the others leave out what they lack, for
+        of many wide tables each lacks most."""
+        selects: list[exp.Expression] = []
         for part, source in zip(relation.parts, relation.sources, strict=True):
             block = self.ready(part, source)
-            columns = [
-                aliased(self.scalar(value, block), id)
+            own = [
+                (id, value)
                 for (id, _), value in zip(relation.columns, source, strict=True)
+                if not selects or not (isinstance(value, Constant) and value.value is None)
             ]
+            if relation.columns and not own:
+                own = [(relation.columns[0][0], source[0])]
+            columns = [aliased(self.scalar(value, block), id) for id, value in own]
             selects.append(select_of(block, columns or [aliased(exp.Literal.number(1), 0)]))
-        together: exp.Expression = selects[0]
+        together = selects[0]
         for select in selects[1:]:
-            together = exp.Union(this=together, expression=select, distinct=False)
+            together = exp.Union(this=together, expression=select, distinct=False, by_name=True)
         return self.from_select(together)
 
     def _lateral(self, relation: Lateral) -> Block:
