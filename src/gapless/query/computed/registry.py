@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 from duckdb.func import FunctionNullHandling
 
-from gapless.query.computed import cells_h3, cells_s2, lines, polygons
+from gapless.query.computed import cells_h3, cells_s2, components, hashes, lines, polygons
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def _functions(module: Any) -> dict[str, Computed]:
 #: All computed functions by the names that they have in SQL.
 COMPUTED: dict[str, Computed] = {
     name: function
-    for module in (lines, polygons, cells_h3, cells_s2)
+    for module in (lines, polygons, cells_h3, cells_s2, hashes, components)
     for name, function in _functions(module).items()
 }
 _NAMES = re.compile(rf"\b(?:{'|'.join(COMPUTED)})(?=\()", re.IGNORECASE)

@@ -9,6 +9,7 @@ from gapless.query.kql.aggregates.registry import AGGREGATES
 from gapless.query.kql.binding import (
     bind_evaluate,
     bind_expand,
+    bind_graph,
     bind_join,
     bind_operators,
     bind_parse,
@@ -18,6 +19,7 @@ from gapless.query.kql.binding import (
     bind_summarize,
     bind_top,
     bind_union,
+    graph_match,
 )
 from gapless.query.kql.binding.bind_scalar import bind, bind_constant
 from gapless.query.kql.binding.context import CALLS_MAX, Context, FunctionLet, Let, Scope
@@ -36,7 +38,7 @@ from gapless.query.kql.relational.scalars import (
     Scalar,
     SubqueryValue,
 )
-from gapless.query.kql.syntax import operators, tree
+from gapless.query.kql.syntax import graphs, operators, tree
 from gapless.query.kql.values.conversions import as_type
 
 _OPERATORS = {
@@ -67,7 +69,12 @@ _OPERATORS = {
     operators.MakeSeries: bind_series.make_series,
     operators.Evaluate: bind_evaluate.evaluate,
     operators.ScanSteps: bind_scan.scan,
+    graphs.MakeGraph: bind_graph.make_graph,
+    graphs.GraphMatch: graph_match.match,
+    graphs.MarkComponents: bind_graph.mark_components,
+    graphs.GraphToTable: bind_graph.to_table,
 }
+_OF_GRAPHS = (graphs.GraphMatch, graphs.MarkComponents, graphs.GraphToTable)
 
 
 class Binder:
@@ -82,7 +89,10 @@ class Binder:
         names = self._with_lets({}, query.lets, Scope({}))
         scope = Scope(names)
         if self.is_tabular(query.result, scope):
-            return self.rows(query.result, scope)
+            rows = self.rows(query.result, scope)
+            if isinstance(rows, bind_graph.Graph):
+                raise KqlError("the query gives a graph: write graph-match or graph-to-table after it", 0)
+            return rows
         raise KqlError("the query is a value, not a table: put print before it", query.result.at)
 
     def _with_lets(self, names: dict[str, Let], lets: list[tree.Let], scope: Scope) -> dict[str, Let]:
@@ -167,6 +177,10 @@ class Binder:
     def piped(self, rows: Rows, steps: list[tree.Operator], scope: Scope) -> Rows:
         """``rows`` after the operators ``steps``."""
         for operator in steps:
+            if isinstance(rows, bind_graph.Graph) and not isinstance(operator, _OF_GRAPHS):
+                raise KqlError(
+                    "only an operator of graphs can follow a graph, such as graph-match", operator.at
+                )
             if isinstance(operator, operators.Invoke):
                 rows = self._invoked(operator, rows, scope)
             else:

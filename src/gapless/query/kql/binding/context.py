@@ -122,6 +122,8 @@ class Context:
     def read(self, shared: Shared) -> Rows:
         """The rows of ``shared``, with ids of their own."""
         rows = shared.rows
+        if not rows.columns and type(rows) is not Rows:
+            return rows  # a graph, which has its own shared relations
         ids: dict[int, int] = {}
         columns = []
         for column in rows.columns:

@@ -11,12 +11,38 @@ FORMS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "evaluate": ("evaluate plugin(...)", "What a plugin makes of the rows.", ()),
     "extend": ("extend [name =] value, ...", "More columns.", ()),
     "getschema": ("getschema", "The columns, as rows.", ()),
+    "graph-mark-components": (
+        "graph-mark-components [with_component_id=name]",
+        "The graph with the number of its component in each node.",
+        (),
+    ),
+    "graph-match": (
+        "graph-match [cycles=...] (node)-[edge]->(node)... [where condition] project [name =] value, ...",
+        "The places of a pattern in a graph: edges -[e]->, <-[e]-, -[e]-, or -[e*1..5]-> for a path of so "
+        "many, of which map(), any() and all() tell, and of inner_nodes().",
+        (),
+    ),
+    "graph-shortest-paths": (
+        "graph-shortest-paths [output=any | all] (node)-[edge*1..5]->(node) [where condition] project ...",
+        "The shortest paths between nodes.",
+        (),
+    ),
+    "graph-to-table": (
+        "graph-to-table nodes [with_node_id=name] | edges [with_source_id=name] [with_target_id=name]",
+        "The nodes or the edges of a graph, as rows.",
+        (),
+    ),
     "invoke": ("invoke function(...)", "A function of let, with the rows as its first argument.", ()),
     "join": ("join [kind=...] (table) on condition, ...", "The rows of two tables that match.", ()),
     "lookup": ("lookup [kind=...] (table) on condition, ...", "Columns of a table of facts.", ()),
     "make-series": (
         "make-series aggregate [default=value], ... on axis [from a] [to b] step c [by key, ...]",
         "Aggregates along an axis, as arrays.",
+        (),
+    ),
+    "make-graph": (
+        "make-graph Source --> Target [with nodes on Column, ... | with_node_id=name]",
+        "A graph of rows that are edges, for the operators of graphs.",
         (),
     ),
     "mv-apply": (
@@ -69,5 +95,8 @@ DIFFERENCES = (
     "`AdditionalFields`, and is empty where no record has it; Kusto knows no such column.",
     "`_ResourceId`, `Type`, `TenantId` and `_ItemId` can be named on every table; they are among the columns "
     "of an answer only where the table's schema has them.",
+    "A node of a graph that no table of nodes has is there with all columns empty, that of its id too; "
+    "`node_id()` gives the id.",
+    "Where geometries touch so closely that rounding would decide on the answer, it is refused.",
     "An argument of a function of `let` that has the wrong type is refused only where the function uses it.",
 )

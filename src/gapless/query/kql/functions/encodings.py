@@ -67,6 +67,12 @@ def _register_hash(name: str, function: str, title: str) -> None:
 _register_hash("hash_md5", "md5", "MD5")
 _register_hash("hash_sha1", "sha1", "SHA-1")
 _register_hash("hash_sha256", "sha256", "SHA-256")
+FAMILY.sql(
+    "hash(text: string): long",
+    "hash_xxhash64($1)",
+    "The XXH64 of a text, as a number.",
+    ("hash_xxhash64",),
+)
 
 
 @FAMILY.function("base64_decode_toarray(text: string): dynamic", "The bytes of base64 as numbers.")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from gapless.query.kql.errors import KqlError, suggestion, unsupported
-from gapless.query.kql.syntax import parse_columns, parse_rows, parse_tables, tree
+from gapless.query.kql.syntax import parse_columns, parse_graphs, parse_rows, parse_tables, tree
 from gapless.query.kql.syntax.lexer import words
 from gapless.query.kql.syntax.parse_lists import ListParser
 
 #: What reads the rest of an operator, by its name.
-READERS = parse_rows.READERS | parse_tables.READERS | parse_columns.READERS
+READERS = parse_rows.READERS | parse_tables.READERS | parse_columns.READERS | parse_graphs.READERS
 _UNSUPPORTED = words(
     """
     fork facet top-hitters reduce consume find
-    make-graph graph-match assert-schema macro-expand execute-and-cache
+    assert-schema macro-expand execute-and-cache
     """
 )
 
