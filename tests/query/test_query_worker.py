@@ -57,7 +57,14 @@ def answers_of(prying: str, tables: tuple[TableFiles, ...], texts: list[str]) ->
         process.stdin.close()
         answers = process.stdout
         frames = iter(lambda: read_frame(answers), None)
-        return [msgspec.json.decode(frame, type=Answered | Failed) for frame in frames]
+        found: list[Answered | Failed] = []
+        for frame in frames:
+            answer = msgspec.json.decode(frame, type=Answered | Failed)
+            if isinstance(answer, Answered):
+                rows = msgspec.Raw(next(frames))
+                answer = Answered(msgspec.structs.replace(answer.result, rows_json=rows))
+            found.append(answer)
+        return found
 
 
 def told(prying: str, tables: tuple[TableFiles, ...], text: str = "") -> str:

@@ -24,6 +24,7 @@ from gapless.model.errors import Corrupt, GaplessError, Refused
 from gapless.model.stream import check_name
 from gapless.platform.completeness import Completeness
 from gapless.platform.queries import BODY_BYTES_MAX, BODY_TIMEOUT_S
+from gapless.platform.rows_response import RowsResponse
 from gapless.platform.tenant_queries import TenantQueries, unless_gone
 from gapless.query.failures import OutOfTime
 from gapless.query.log_analytics.answers import Answer, AnswerTable, answer, failure
@@ -159,7 +160,12 @@ class LogAnalytics:
             body, known = await unless_gone(request, answering)
         except GaplessError as error:
             raise as_problem(error) from error
-        return json_response(body, headers={COMPLETENESS: completeness_header(known)})
+        primary, *more = body.tables
+
+        def with_rows(rows: msgspec.Raw) -> Answer:
+            return msgspec.structs.replace(body, tables=(msgspec.structs.replace(primary, rows=rows), *more))
+
+        return RowsResponse(with_rows, primary.rows, {COMPLETENESS: completeness_header(known)})
 
     def _token(self, request: Request) -> Token:
         if "authorization" not in request.headers:

@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from gapless.gateway.access import Access
 from gapless.gateway.bodies import declared_bytes, decode_json, read_body
-from gapless.gateway.problems import json_response
 from gapless.model.stream import check_name
 from gapless.platform.completeness import Completeness
+from gapless.platform.rows_response import RowsResponse
 from gapless.platform.tenant_queries import TenantQueries, unless_gone
 from gapless.query.request import Language, QueryRequest, ResultColumn
 
@@ -66,13 +66,15 @@ class Queries:
             to_us=asked.to_us,
         )
         result, known = await unless_gone(request, self._queries.ask(token, asked.tenant, query))
-        return json_response(
-            QueryAnswer(
+
+        def answer(rows: msgspec.Raw) -> QueryAnswer:
+            return QueryAnswer(
                 columns=result.columns,
-                rows=result.rows_json,
+                rows=rows,
                 truncated=result.truncated,
                 elapsed_us=result.elapsed_us,
                 scanned_files=result.scanned_files,
                 completeness=known,
             )
-        )
+
+        return RowsResponse(answer, result.rows_json, {})

@@ -29,7 +29,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class Answered(msgspec.Struct, frozen=True, tag="answered"):
-    """The query's answer."""
+    """The query's answer, without its rows: these are the next frame, since nobody on the way reads them."""
 
     result: QueryResult
 

@@ -25,7 +25,7 @@ from gapless.query.turns import Turn, Turns
 _log = structlog.get_logger(__name__)
 
 #: What an answer may have beside its rows.
-_ANSWER_OVERHEAD_BYTES = 16 << 20
+_HEAD_BYTES_MAX = 16 << 20
 _RESTART_PAUSE_S_MAX = 30.0
 
 _answer_decoder: msgspec.json.Decoder[Answered | Failed] = msgspec.json.Decoder(Answered | Failed)
@@ -75,13 +75,16 @@ class _Worker:
             return False
         return ended is None
 
-    async def ask(self, request: QueryRequest) -> Answered | Failed:
+    async def ask(self, request: QueryRequest) -> QueryResult | Failed:
         """Raises IncompleteReadError or ConnectionError if the worker ends before it answers."""
         frame = msgspec.json.encode(request)
         self._queries.writelines((header(frame), frame))
         await self._queries.drain()
-        bytes_max = request.limits.result_bytes_max + _ANSWER_OVERHEAD_BYTES
-        return _answer_decoder.decode(await next_frame(self._answers, bytes_max))
+        answer = _answer_decoder.decode(await next_frame(self._answers, _HEAD_BYTES_MAX))
+        if isinstance(answer, Failed):
+            return answer
+        rows = await next_frame(self._answers, request.limits.result_bytes_max)
+        return msgspec.structs.replace(answer.result, rows_json=msgspec.Raw(rows))
 
     async def stop(self) -> None:
         """Kill the worker with all that it started, and wait until it is gone."""
@@ -173,7 +176,7 @@ class QueryPool:
         self._turns.offer(worker)
         if isinstance(answer, Failed):
             raise answer.error()
-        return answer.result
+        return answer
 
     def _explained(self, error: BaseException, request: QueryRequest) -> BaseException:
         match error:

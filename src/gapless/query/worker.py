@@ -20,7 +20,7 @@ from gapless.query.confine import allow_only_reading, die_with_parent, landlock_
 from gapless.query.engine import Query
 from gapless.query.frames import Answered, Failed, Ready, header, read_frame
 from gapless.query.languages import prepare
-from gapless.query.request import QueryRequest
+from gapless.query.request import QueryRequest, QueryResult
 from gapless.query.sandbox import open_connection
 
 #: What a process needs beside its query and its answer: stacks, the interpreter.
@@ -68,7 +68,8 @@ def _answer_and_exit(
     try:
         die_with_parent(worker_pid)
         _forget_standard_input()
-        _send(answers, msgspec.json.encode(_answer(connection, frame)))
+        for payload in _answer(connection, frame):
+            _send(answers, payload)
         status = 0
     finally:
         # No cleaning up: the engine's threads end with the process, and nothing is to be kept.
@@ -82,7 +83,16 @@ def _forget_standard_input() -> None:
     os.close(nothing)
 
 
-def _answer(connection: duckdb.DuckDBPyConnection, frame: bytes) -> Answered | Failed:
+def _answer(connection: duckdb.DuckDBPyConnection, frame: bytes) -> tuple[bytes, ...]:
+    """The frames of the answer."""
+    answered = _answered(connection, frame)
+    if isinstance(answered, Failed):
+        return (msgspec.json.encode(answered),)
+    bare = msgspec.structs.replace(answered, rows_json=msgspec.Raw(b"[]"))
+    return msgspec.json.encode(Answered(bare)), bytes(answered.rows_json)
+
+
+def _answered(connection: duckdb.DuckDBPyConnection, frame: bytes) -> QueryResult | Failed:
     try:
         request = msgspec.json.decode(frame, type=QueryRequest)
         limits = request.limits
@@ -91,7 +101,7 @@ def _answer(connection: duckdb.DuckDBPyConnection, frame: bytes) -> Answered | F
         connection.execute("SELECT setseed($1)", [int.from_bytes(os.urandom(6)) / 2**48])
         query = Query(request, connection)
         allow_only_reading(query.paths)
-        return Answered(query.run())
+        return query.run()
     except GaplessError as error:
         return Failed.of(error)
     except FileNotFoundError:
