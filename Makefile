@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 BENCH ?= quick
 
-.PHONY: install demo test sim mutants faults kill-run crash fuzz check docs bench fmt clean
+.PHONY: install demo test spark sim mutants faults kill-run crash fuzz check docs bench fmt clean
 
 install: $(VENV)/.installed
 
@@ -29,6 +29,15 @@ check: install
 
 test: check
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# The same queries on DuckDB and on Spark (two threads of this machine): needs Java 17 or later.
+spark: install
+	@if ! command -v java >/dev/null; then \
+	  echo "skipped: Spark needs Java 17 or later, such as Debian's default-jre-headless"; \
+	else \
+	  $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[spark]' && \
+	  $(BIN)/python -m pytest tests/query/spark; \
+	fi
 
 # The whole pipeline under drawn faults, in simulated time: SEEDS of them, from seed FROM on.
 SEEDS ?= 300

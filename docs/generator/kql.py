@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gapless.query.kql.binding.operator_forms import DIFFERENCES
 from gapless.query.kql.reference import Entry, reference
+from gapless.query.spark.refused import FUNCTIONS, OPERATORS
 from generator.markdown import page, table
 
 
@@ -15,7 +16,19 @@ def kql_page() -> str:
         f"The {known} operators, functions, aggregates and plugins that a query may use. Names in brackets "
         "mean the same. What is not here is refused, with its position and its name.",
         *(_chapter(title, entries) for title, entries in chapters.items()),
+        _on_spark(),
         "## Known differences\n\n" + "\n".join(f"* {difference}" for difference in DIFFERENCES),
+    )
+
+
+def _on_spark() -> str:
+    lacking = {**OPERATORS, **{f"{name}()": why for name, why in FUNCTIONS.items()}}
+    rows = [(f"`{name}`", why) for name, why in sorted(lacking.items())]
+    return (
+        "## On Spark\n\nAll of it, with the same answers, but for what is listed here, which is refused with "
+        "its position. So are `serialize` of rows without an order, `in (table)` inside of another "
+        "expression, and a value in a `datatable` that has to be computed. Any row that would do (`take`, "
+        "`take_any`, ties) may be another one than on DuckDB.\n\n" + table(("not on Spark", "why"), rows)
     )
 
 

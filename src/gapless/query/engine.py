@@ -19,7 +19,7 @@ from gapless.query.check import Checked, check
 from gapless.query.failures import OutOfMemory, OutOfTime
 from gapless.query.languages import Question, Statement, to_sql
 from gapless.query.request import QueryRequest, QueryResult
-from gapless.query.results import column_of, fetch, value_of
+from gapless.query.results import answer_of
 from gapless.query.sandbox import TOP_ROWS_MAX, limit_memory, lock, open_connection
 from gapless.query.views import create_view
 
@@ -89,8 +89,8 @@ class Query:
             return self._answer()
 
     def _answer(self) -> QueryResult:
-        request, limits, connection = self._request, self._request.limits, self._connection
-        lock(connection, self.paths, limits)
+        request, connection = self._request, self._connection
+        lock(connection, self.paths, request.limits)
         # What a question's answer leads to may read any column.
         read = None if isinstance(self._statement, Question) else self._statement.columns_read
         for files in self._reads:
@@ -98,17 +98,7 @@ class Query:
             create_view(connection, files, wanted, request.from_us, request.to_us, request.resource)
         statement = self._settled()
         subquery = self._checked.subquery
-        described = connection.execute(f"SELECT * FROM {subquery} LIMIT 0").description
-        columns = list(statement.columns or (column_of(name, kind) for name, kind, *_ in described))
-        values = ", ".join(value_of(at, kind) for at, (_, kind, *_) in enumerate(described, start=1))
-        connection.execute(f"SELECT {values} FROM {subquery} LIMIT {limits.rows_max + 1}")
-        fetched = fetch(
-            connection,
-            columns,
-            rows_max=limits.rows_max,
-            result_bytes_max=limits.result_bytes_max,
-            dynamic_as_text=request.dynamic_as_text,
-        )
+        columns, fetched = answer_of(connection, subquery, statement.columns, request)
         return QueryResult(
             columns=columns,
             rows_json=msgspec.Raw(fetched.rows_json),

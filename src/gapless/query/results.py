@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
 import msgspec
 
-from gapless.query.request import ResultColumn, ResultType
+from gapless.query.request import QueryRequest, ResultColumn, ResultType
 
 #: A dynamic value that is nested more deeply comes out as text.
 DYNAMIC_DEPTH_MAX = 100
@@ -80,6 +80,29 @@ def value_of(index: int, kind: Any) -> str:
     if kind.id == "blob":
         return f"base64({column})"
     return f"CAST({column} AS VARCHAR)"
+
+
+def answer_of(
+    connection: duckdb.DuckDBPyConnection,
+    rows: str,
+    columns: Sequence[ResultColumn] | None,
+    request: QueryRequest,
+) -> tuple[list[ResultColumn], Rows]:
+    """The columns of ``rows`` (SQL: what FROM may read), which are ``columns`` where the language knows them,
+    and the rows themselves within the limits of ``request``."""
+    limits = request.limits
+    described = connection.execute(f"SELECT * FROM {rows} LIMIT 0").description
+    shown = list(columns or (column_of(name, kind) for name, kind, *_ in described))
+    values = ", ".join(value_of(at, kind) for at, (_, kind, *_) in enumerate(described, start=1))
+    connection.execute(f"SELECT {values} FROM {rows} LIMIT {limits.rows_max + 1}")
+    fetched = fetch(
+        connection,
+        shown,
+        rows_max=limits.rows_max,
+        result_bytes_max=limits.result_bytes_max,
+        dynamic_as_text=request.dynamic_as_text,
+    )
+    return shown, fetched
 
 
 def fetch(

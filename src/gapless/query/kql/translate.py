@@ -49,10 +49,12 @@ class Translation:
 @dataclass(frozen=True, slots=True)
 class Question:
     """What has to be known of the data before a text can be translated, since its columns depend on it.
-    ``sql`` asks it; ``tables`` are those that the text may name, of which all its SQL reads some."""
+    ``sql`` asks it, ``select`` is its tree; ``tables`` are those that the text may name, of which all its SQL
+    reads some."""
 
     sql: str
     tables: tuple[str, ...]
+    select: exp.Select
 
 
 def translate(text: str, tables: Iterable[TableSchema], *, now_us: int | None = None) -> Translation:
@@ -84,8 +86,8 @@ def _located(
         return _translated(text, context)
     except Unanswered as question:
         outputs = [(context.new_id(), column.ref()) for column in question.rows.columns]
-        sql = _emitter(question.rows).query(question.rows, outputs).sql(Engine, copy=False)
-        return Question(_bounded(sql), _nameable(text, by_name))
+        select = _emitter(question.rows).query(question.rows, outputs)
+        return Question(_bounded(select.sql(Engine, copy=False)), _nameable(text, by_name), select)
     except KqlError as error:
         raise error.located(text) from None
     except RecursionError:

@@ -84,7 +84,7 @@ class Template:
     def prepare(self) -> exp.Expression:
         """The parsed text."""
         if self._tree is None:
-            self._tree = _parsed(_PLACE.sub(r"place_\1", self._text))
+            self._tree = parsed(_PLACE.sub(r"place_\1", self._text))
         return self._tree
 
     def __call__(self, arguments: Sequence[exp.Expression]) -> exp.Expression:
@@ -108,7 +108,8 @@ def apply(text: str, arguments: Sequence[Scalar], type: Type, volatile: bool = F
     return Apply(template(text), arguments, type, volatile)
 
 
-def _parsed(text: str) -> exp.Expression:
+def parsed(text: str) -> exp.Expression:
+    """The tree of an expression in DuckDB's SQL."""
     parsed = sqlglot.parse_one(f"SELECT {text}", read="duckdb").expressions[0]
     kept: exp.Expression = parsed.transform(_kept)
     return kept

@@ -1,0 +1,54 @@
+"""What KQL has here and Spark cannot do: refused by name and position before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from gapless.query.kql.errors import unsupported
+from gapless.query.kql.syntax import operators, tree
+from gapless.query.kql.syntax.parse import parse
+
+_CHANCE = "another value each time that Spark computes it, which may be several times"
+_ROW_BY_ROW = "each row depends on what was computed of the one before"
+_FOR_EACH = "a query for each row of another"
+
+#: Operators: why Spark cannot do them.
+OPERATORS = {
+    "mv-apply": _FOR_EACH,
+    "partition": _FOR_EACH,
+    "sample": _CHANCE,
+    "scan": _ROW_BY_ROW,
+}
+#: Functions: why Spark cannot do them.
+FUNCTIONS = {"rand": _CHANCE, "row_window_session": _ROW_BY_ROW}
+
+_NODES = {
+    operators.MvApply: "mv-apply",
+    operators.Partition: "partition",
+    operators.Sample: "sample",
+    operators.ScanSteps: "scan",
+}
+
+
+def refuse(text: str) -> None:
+    """Raise KqlError at the first place of ``text`` that Spark cannot do."""
+    for node in _nodes(parse(text)):
+        if type(node) in _NODES:
+            name = _NODES[type(node)]
+            raise unsupported(f"operator {name} on Spark", node.at, OPERATORS[name]).located(text)
+        if isinstance(node, tree.Call) and node.name in FUNCTIONS:
+            what = f"function {node.name} on Spark"
+            raise unsupported(what, node.at, FUNCTIONS[node.name]).located(text)
+
+
+def _nodes(value: Any) -> Iterator[tree.Node]:
+    """All nodes of a syntax tree, those of a list in its order."""
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _nodes(each)
+    elif isinstance(value, tree.Node):
+        yield value
+        for field in fields(value):
+            yield from _nodes(getattr(value, field.name))
