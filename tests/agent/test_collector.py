@@ -67,9 +67,12 @@ def stored(disk: SimDisk) -> bytes:
     return content
 
 
+ELAPSED_US = count(0, 1_000_000)
+
+
 def run(collector: Collector, done: Callable[[], bool]) -> None:
     for second in range(60):
-        collector.tick(1_000_000 * second, Acks())
+        collector.tick(1_000_000 * second, next(ELAPSED_US), Acks())
         if done():
             return
     raise AssertionError("not collected within 60 ticks")
@@ -85,7 +88,7 @@ def test_records_reach_the_spool_once_although_commits_fail(
     (tmp_path / "a.log").write_bytes(lines)
     disk.before_effect = faults(Fault("sync", 5, skip=0), Fault("write", 28, skip=4))
     run(collector, lambda: len(stored(disk)) >= len(lines))
-    collector.tick(100_000_000, Acks())
+    collector.tick(100_000_000, next(ELAPSED_US), Acks())
     assert stored(disk) == lines
 
 
@@ -94,7 +97,7 @@ def test_a_full_spool_stops_reading(request: pytest.FixtureRequest, tmp_path: Pa
     collector = rig(request, tmp_path, disk, size_bytes_max=4_000)
     (tmp_path / "a.log").write_bytes(b"record\n" * 10)
     for second in range(5):
-        assert collector.tick(1_000_000 * second, Acks()).full
+        assert collector.tick(1_000_000 * second, next(ELAPSED_US), Acks()).full
     assert stored(disk) == b""
 
 
@@ -124,7 +127,7 @@ def test_a_file_that_lost_its_name_is_read_to_its_end_although_a_commit_fails(
         writer.write(b"two\n")
         path.unlink()
         disk.before_effect = faults(Fault("sync", 5))
-        assert collector.tick(61_000_000, Acks()).error
+        assert collector.tick(61_000_000, next(ELAPSED_US), Acks()).error
         writer.write(b"three\n")
     run(collector, lambda: stored(disk) == b"one\ntwo\nthree\n")
     view = SpoolView(disk, "spool")

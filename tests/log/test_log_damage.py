@@ -196,6 +196,28 @@ def test_the_durable_position_destroyed(content: bytes | None) -> None:
     built.check_and_go_on(set())
 
 
+@pytest.mark.parametrize("kept", [0, 1, 3])
+def test_a_log_that_was_set_back_goes_on_behind_what_was_read_of_it(kept: int) -> None:
+    """A copy is put in its place, of when it had fewer segments and said so."""
+    built = Built()
+    end = built.segments[kept - 1][1] if kept else 0
+    for number in range(kept, 4):
+        built.disk.unlink(built.path(number))
+    built.disk.damage(PUBLISHED, encode_published(end))
+    log = LogWriter(built.disk, DIRECTORY, segment_bytes_max=600, read_to=built.end)
+    assert log.recovery == (0, ((end, built.end),) * bool(kept))
+    [position] = log.append([Message(DATA, b"", b"new")])
+    log.sync()
+    assert position == built.end
+    reader = LogReader(built.disk, DIRECTORY)
+    assert [frame.body for frame in reader.read(built.end, bytes_max=1 << 20)] == [b"new"]
+    log.close()
+    # Whoever has read less, or as much as there is, changes nothing.
+    again = LogWriter(built.disk, DIRECTORY, segment_bytes_max=600, read_to=position)
+    assert again.recovery == (0, ()) and again.end > position
+    again.close()
+
+
 def test_one_bit_of_the_durable_position() -> None:
     for bit in range(12 * 8):
         built = Built()

@@ -186,6 +186,26 @@ def test_an_agent_whose_pinned_key_is_damaged_keeps_all_it_has_and_says_so(stopp
 
 
 @pytest.mark.system
+def test_a_journal_that_was_set_back_takes_nothing_that_nobody_would_read(stopped: Stopped) -> None:
+    """Only the journal comes back from a backup: lake and books are ahead, and go on with what is new."""
+    stopped.restore()
+    of = stopped.of
+    journal = of.directory / "data" / "journal"
+    backup = {path: path.read_bytes() for path in journal.iterdir() if path.name != "lock"}
+    stopped.starts()
+    of.settle()
+    of.complete()
+    of.stop()
+    for path in journal.iterdir():
+        if path in backup:
+            path.write_bytes(backup[path])
+    stopped.starts()
+    of.settle()
+    of.complete()
+    assert "journal_recovered" in of.said("up")
+
+
+@pytest.mark.system
 def test_a_damaged_journal_costs_what_only_it_had(stopped: Stopped) -> None:
     """The lake and the books have it all already; so only the archive is gone, and that is said."""
     harm(stopped, (f"data/journal/{SEGMENT}",), "zeroed")

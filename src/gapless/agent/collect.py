@@ -117,7 +117,8 @@ class Collecting:
         if self._machine.monotonic_s() - self._looked_s >= _LOOK_EVERY_S:
             self._looked_s = self._machine.monotonic_s()
             self._heed(opened)
-        tick = opened.collector.tick(self._machine.now_us(), opened.acks.follow())
+        elapsed_us = int(self._machine.monotonic_s() * 1e6)
+        tick = opened.collector.tick(self._machine.now_us(), elapsed_us, opened.acks.follow())
         self._say(tick.error or ("the spool is full: its sources wait" if tick.full else ""))
         if tick.raw_bytes >= self._settings.tick_bytes_max:
             return 0.0

@@ -38,7 +38,7 @@ class CollectorSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Source(Protocol):
     """What the collector asks of a source."""
 
-    def poll(self, now_us: int) -> None: ...
+    def poll(self, now_us: int, elapsed_us: int) -> None: ...
 
     def read(self, now_us: int, budget_bytes: int) -> Iterator[Chunk | Skipped]: ...
 
@@ -81,15 +81,16 @@ class Collector:
         self._order = list(self._factories)
         self._checked_us = 0
 
-    def tick(self, now_us: int, acks: Acks) -> Tick:
-        """Free what has receipts, read what there is room for, commit once."""
+    def tick(self, now_us: int, elapsed_us: int, acks: Acks) -> Tick:
+        """Free what has receipts, read what there is room for, commit once. ``elapsed_us`` is of a clock that
+        goes on evenly: sources wait by it."""
         try:
             self._spool.room.free(acks)
             self._spool.room.carry(acks)
             sources = [(stream, self._source(stream)) for stream in self._order]
             unread = 0
             for _, source in sources:
-                source.poll(now_us)
+                source.poll(now_us, elapsed_us)
                 unread += source.backlog()[1]
             # Nothing is given up for records that are not there.
             self._spool.room.make_room(min(unread, self._settings.tick_bytes_max), acks)

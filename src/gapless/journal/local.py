@@ -44,7 +44,8 @@ class LocalJournal:
     ``gapless.log.lock``.
 
     ``queue_bytes_max`` bounds what waits, the group being written included. ``on_sync_s`` is told, in
-    the writer's thread, how many seconds each group took to be written and synced.
+    the writer's thread, how many seconds each group took to be written and synced. ``read_to`` is how far
+    whoever folds the journal has come: no entry is given a position before it, or nobody would read it.
     Opening reads the last segment and may write to it; raises Corrupt if the disk does not let it.
     """
 
@@ -57,13 +58,14 @@ class LocalJournal:
         queue_bytes_max: int = 640 << 20,
         on_sync_s: Callable[[float], None] = lambda seconds: None,
         monotonic_s: Callable[[], float] = time.monotonic,
+        read_to: int = 0,
     ) -> None:
         self._disk = disk
         self._directory = directory
         self._queue_bytes_max = queue_bytes_max
         self._on_sync_s = on_sync_s
         self._monotonic_s = monotonic_s
-        self._writer = LogWriter(disk, directory, segment_bytes_max=segment_bytes_max)
+        self._writer = LogWriter(disk, directory, segment_bytes_max=segment_bytes_max, read_to=read_to)
         self._changed = threading.Condition()
         # The rest is guarded by `_changed`, which is never held across I/O.
         self._queue: list[_Waiter] = []

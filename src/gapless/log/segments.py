@@ -67,6 +67,8 @@ class LogWriter:
     ``segment_bytes_max`` is looked at after each sync: what is appended between two syncs stays in one
     segment. ``snapshot`` is asked at the start of each segment for a message that makes the segments
     before it unnecessary to whoever reads the log from there; it is written before what is appended.
+    Everything before ``read_to`` was read once, by somebody who will not read it again: what the files have
+    no more of it (they were set back, from a copy) is damaged, and its positions are not given to others.
     Opening reads the last segment. Raises Unavailable if the disk refuses.
     """
 
@@ -77,6 +79,7 @@ class LogWriter:
         *,
         segment_bytes_max: int,
         snapshot: Callable[[], Message | None] = lambda: None,
+        read_to: int = 0,
     ) -> None:
         self._disk = disk
         self._directory = directory
@@ -96,7 +99,8 @@ class LogWriter:
                 # First: a segment that was removed before this process began must not come back later.
                 disk.sync_dir(directory)
                 self._bases = segment_bases(disk, directory)
-                self.recovery = self._recover(decode_published(self._published.pread(PUBLISHED_BYTES, 0)))
+                published = decode_published(self._published.pread(PUBLISHED_BYTES, 0))
+                self.recovery = self._recover(published, read_to)
                 # Durable here, so that the position outlives the segments and whatever damages them.
                 self._publish()
                 self._published.sync()
@@ -280,15 +284,16 @@ class LogWriter:
             self._published.write([encode_published(self.durable)], 0)
             self._told = self.durable
 
-    def _recover(self, published: int | None) -> Recovery:
+    def _recover(self, published: int | None, read_to: int) -> Recovery:
         """Find the end of the log; cut what is torn; step over what is damaged."""
         if not self._bases:
-            self._base = published or 0
+            self._base = max(published or 0, read_to)
             return Recovery()
         self._base = self._bases[-1]
         self._file = self._disk.open(segment_path(self._directory, self._base), writable=True)
         length = self._file.size()
         end, acknowledged, damaged = find_ending(self._file, self._base, published)
+        acknowledged = max(acknowledged, read_to)
         if end < acknowledged:
             # Acknowledged bytes are unreadable or gone: keep the file for whoever can read it, and never
             # give their positions to others.

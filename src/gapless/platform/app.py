@@ -61,14 +61,15 @@ def platform_app(directory: str) -> Starlette:
     """
     lock = DirectoryLock(journal_directory(directory))
     metrics = GatewayMetrics()
-    journal = LocalJournal(OsDisk(), journal_directory(directory), on_sync_s=metrics.synced)
+    catalog = Catalog(lake_directory(directory))
+    books = BooksReader(ledger_directory(directory))
+    read_to = _read_to(catalog, books)
+    journal = LocalJournal(OsDisk(), journal_directory(directory), on_sync_s=metrics.synced, read_to=read_to)
     if journal.recovery != Recovery():
         _log.warning("journal_recovered", **journal.recovery._asdict())
     sieve = SieveProcess()
     gateway = Gateway(directory, journal, metrics=metrics, sieve=sieve)
-    catalog = Catalog(lake_directory(directory))
     pool = QueryPool()
-    books = BooksReader(ledger_directory(directory))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -97,6 +98,16 @@ def platform_app(directory: str) -> Starlette:
         exception_handlers=problem_handlers(),
         lifespan=lifespan,
     )
+
+
+def _read_to(catalog: Catalog, books: BooksReader) -> int:
+    """How far lake and books have read the journal. Beyond its end if it was set back, from a copy: what is
+    appended then must stand behind what they have read, or they would never see it."""
+    read_to = 0
+    for reader in (catalog, books):
+        with suppress(GaplessError):  # not there yet, or damaged: its own process says so
+            read_to = max(read_to, reader.position())
+    return read_to
 
 
 @asynccontextmanager

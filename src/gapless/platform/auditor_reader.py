@@ -63,6 +63,11 @@ class BooksReader:
                 self._ledger, self._step = ledger, state["step"]
             return Books(self._ledger, state["audited_us"])
 
+    def position(self) -> int:
+        """The journal cursor: everything before it is in the books."""
+        with self._lock, self._reading() as connection:
+            return schema.read_state(connection).get("journal", 0)
+
     def findings(
         self, tenant: str | None, table: str | None = None, *, open_only: bool, limit: int
     ) -> tuple[list[KnownFinding], int]:

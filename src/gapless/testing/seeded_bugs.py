@@ -176,8 +176,8 @@ def _blank_drops_all(stack: ExitStack) -> None:
 
     tick = Collector.tick
 
-    def idle(self: Any, now_us: int, acks: Acks) -> Tick:
-        return tick(self, now_us, acks) if self._factories else Tick()
+    def idle(self: Any, now_us: int, elapsed_us: int, acks: Acks) -> Tick:
+        return tick(self, now_us, elapsed_us, acks) if self._factories else Tick()
 
     _replaced(stack, reload, "parse_config", parsed)
     _replaced(stack, Collector, "tick", idle)

@@ -59,6 +59,7 @@ class Rig:
     host: object = field(default_factory=OsHost)
     resumed: bool | None = None
     now_us: int = START_US
+    elapsed_us: int = 7_000_000
     durable: dict[str, FileCursor] = field(default_factory=dict)
     kept: list[Run | Skipped] = field(default_factory=list)
     pending: list[Chunk | Skipped | tuple[Run, FileCursor]] = field(default_factory=list)
@@ -78,12 +79,16 @@ class Rig:
         )
 
     def step(self, seconds: float = 1.0, *, budget: int = 1 << 40, commit: bool = True) -> None:
-        self.now_us += int(seconds * 1e6)
-        self.source.poll(self.now_us)
+        self.pass_time(seconds)
+        self.source.poll(self.now_us, self.elapsed_us)
         for event in self.source.read(self.now_us, budget):
             self.pending.append((run_of(event), event.cursor) if isinstance(event, Chunk) else event)
         if commit:
             self.commit()
+
+    def pass_time(self, seconds: float) -> None:
+        self.now_us += int(seconds * 1e6)
+        self.elapsed_us += int(seconds * 1e6)
 
     def commit(self) -> None:
         for event in self.pending:

@@ -29,7 +29,7 @@ def test_every_record_is_kept_once_although_commits_fail(ends: tuple[int, int]) 
     random = Random(7)
     durable, cursor, ended = b"", FileCursor(file=FILE, path="-"), False
     for _ in range(10_000):
-        pipe.poll(1)
+        pipe.poll(1, 1)
         taken, after = b"", cursor
         for chunk in pipe.read(1, random.choice([10, 100, 1000])):
             taken += bytes(chunk.data)

@@ -487,8 +487,8 @@ def test_deleted_file_that_is_written_on_is_read_on() -> None:
     rig.step()
     disk.delete("/log/a.log")
     rig.step()
-    rig.now_us += 6_000_000
-    rig.source.poll(rig.now_us)  # quiet for so long that it is given up with the next read
+    rig.pass_time(6)
+    rig.source.poll(rig.now_us, rig.elapsed_us)  # quiet for so long that it is given up with the next read
     disk.change(inode, lines(0, 2))
     rig.step(0.2)
     disk.change(inode, lines(0, 3))

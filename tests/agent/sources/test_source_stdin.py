@@ -28,7 +28,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def take(source: StdinSource, budget: int = 1 << 30) -> list[Run]:
-    source.poll(0)
+    source.poll(0, 0)
     return [run_of(chunk) for chunk in source.read(0, budget)]
 
 

@@ -18,8 +18,6 @@ from gapless.model.batch import Part
 #: A file that gave something is tried again at every poll for so long; after that, when a look at the
 #: directories shows that it has changed.
 _WARM_US = 3_000_000
-#: A step of the clock between two calls counts as at most this: one that jumps days ahead expires nothing.
-_STEP_US_MAX = 10_000_000
 
 
 class FileSource:
@@ -68,12 +66,17 @@ class FileSource:
         self._copies = Copies(self._roster, self._census, settings)
         self._ring: deque[TrackedFile] = deque()
         self._warm: dict[str, TrackedFile] = {}
-        self._last_now_us: int | None = None
+        self._begun_us: int | None = None
         self._look_due_t = 0
 
-    def poll(self, now_us: int) -> None:
-        """Find out what there is to read. Reads a few bytes of files that changed, delivers nothing."""
-        t = self._step(now_us)
+    def poll(self, now_us: int, elapsed_us: int) -> None:
+        """Find out what there is to read. Reads a few bytes of files that changed, delivers nothing.
+
+        ``elapsed_us`` is of a clock that goes on evenly, whatever becomes of the time of day: all timers run
+        on it, so that a line that is being written is no record because a clock was set."""
+        self._begun_us = elapsed_us if self._begun_us is None else self._begun_us
+        t = self._roster.t = elapsed_us - self._begun_us
+        self._roster.now_us = now_us
         if t >= self._look_due_t:
             self._look_due_t = t + int(self._settings.rescan_s * 1e6)
             self._census.look()
@@ -91,7 +94,7 @@ class FileSource:
     def read(self, now_us: int, budget_bytes: int) -> Iterator[Chunk | Skipped]:
         """Hand out events, about ``budget_bytes`` of the files' bytes (a chunk more at most), the files in
         turn, one read each. With a budget of 0, only events that need no reading."""
-        self._step(now_us)
+        self._roster.now_us = now_us
         events = self._roster.events
         while True:
             while events:
@@ -121,14 +124,6 @@ class FileSource:
     def close(self) -> None:
         """Close all files."""
         self._roster.handles.close_all()
-
-    def _step(self, now_us: int) -> int:
-        """Take in the time, and return the elapsed time."""
-        roster = self._roster
-        if self._last_now_us is not None:
-            roster.t += min(max(0, now_us - self._last_now_us), _STEP_US_MAX)
-        self._last_now_us = roster.now_us = now_us
-        return roster.t
 
     def _is_overdue(self, f: TrackedFile) -> bool:
         """Whether the last line has been without its newline for too long to wait for it."""

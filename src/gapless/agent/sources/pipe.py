@@ -29,9 +29,9 @@ class KeptPipe:
         self._kept = []
         return self
 
-    def poll(self, now_us: int) -> None:
+    def poll(self, now_us: int, elapsed_us: int) -> None:
         self._kept = []
-        self._source.poll(now_us)
+        self._source.poll(now_us, elapsed_us)
 
     def read(self, now_us: int, budget_bytes: int) -> Iterator[Chunk]:
         """What is to be given again first; then as the source does. Raises OSError."""

@@ -20,8 +20,8 @@ class Roster:
     """Shared state of a file source: who is known, who is open, what is to be told.
 
     At most one known file per inode. ``now_us`` is the UTC time and ``t`` the elapsed time of the poll or
-    read that is going on (timers run on ``t``, so that a clock that jumps stalls nothing), ``looked_t`` when
-    the look at everything before the present one was.
+    read that is going on, ``looked_t`` when the look at everything before the present one was. Timers run on
+    ``t``, so that a clock that is set neither stalls nor hurries anything.
     """
 
     def __init__(self, settings: FileSettings, host: SourceHost, mint: Callable[[], str]) -> None:

@@ -47,7 +47,7 @@ class StdinSource:
         """Whether the input has ended and all of it was handed out."""
         return self._done
 
-    def poll(self, now_us: int) -> None:
+    def poll(self, now_us: int, elapsed_us: int) -> None:
         """Nothing to prepare; as with files."""
         self._seen_us = now_us
 
