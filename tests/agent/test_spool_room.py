@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from itertools import count
 from random import Random
@@ -17,6 +18,7 @@ from gapless.agent.spool_settings import SpoolSettings
 from gapless.log.layout import segment_path
 from gapless.model.stream import StreamKey
 from gapless.testing.disk import Fate, SimDisk
+from gapless.testing.faults import Fault, faults
 
 STREAM = StreamKey("contoso", "SigninLogs", "host-7", "files")
 SETTINGS = SpoolSettings(size_bytes_max=ROOM_MARGIN_BYTES + 6_000, segment_bytes_max=2_000, free_bytes_min=0)
@@ -58,6 +60,19 @@ def batches(disk: SimDisk) -> list[Spooled]:
 def receive(acks: Acks, *received: Spooled) -> None:
     for batch in received:
         acks.take(Outcome.of(batch, "receipt", 1))
+
+
+def test_what_readers_were_not_told_of_yet_is_not_unreadable() -> None:
+    """The disk took a batch, and refused the little file that says so."""
+    disk, mints = SimDisk(Random(1)), count(1)
+    spool = opened(disk, mints)
+    disk.before_effect = faults(Fault("write", errno.EIO, path_end="durable"))
+    add(spool, 7_000)
+    assert SpoolView(disk, "spool").durable() < spool.view.batches[0].next_position
+    assert not spool.room.give_up_unreadable(Acks())
+    add(spool, 1)
+    assert [(batch.first, batch.next) for batch in batches(disk)] == [(0, 1), (1, 2)]
+    assert not spool.state.losses
 
 
 @pytest.mark.parametrize("again", [False, True])

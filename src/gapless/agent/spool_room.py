@@ -87,7 +87,9 @@ class SpoolRoom:
             return False
         base, end = segments[0]
         gone: list[Spooled] = []
-        for batch in self._log.view.between(max(base, self._checked), end):
+        # What readers could not be told of, because the disk refused just that, none of them can read yet.
+        told = min(end, self._log.view.durable())
+        for batch in self._log.view.between(max(base, self._checked), told):
             if bytes_max <= 0:
                 break
             self._checked = batch.next_position
