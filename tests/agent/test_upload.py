@@ -553,6 +553,20 @@ def test_a_pin_is_kept_and_a_file_that_is_no_key_is_not_written_over(rig: Rig) -
     assert targets.read(config).receipt_key == path.read_text().strip() == SIGNER.public_key
 
 
+def test_a_key_file_that_is_restored_needs_no_restart(rig: Rig) -> None:
+    config = rig.config("http://a", receipt_key="")
+    path = Path(receipt_key_path(rig.directory))
+    path.write_text(OTHER.public_key)  # a bit of it turned
+    targets = Targets(rig.disk, rig.directory)
+    assert targets.read(config).receipt_key == OTHER.public_key
+    path.write_text("torn")
+    assert targets.read(config).receipt_key == OTHER.public_key
+    assert "does not hold a key" in targets.error
+    path.write_text(SIGNER.public_key)
+    assert targets.read(config).receipt_key == SIGNER.public_key
+    assert not targets.error
+
+
 @pytest.mark.case("T57")
 def test_a_token_file_that_looks_the_same_is_read_again(rig: Rig) -> None:
     config = rig.config("http://a")

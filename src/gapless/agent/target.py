@@ -63,20 +63,20 @@ class Targets:
         self._pinned = key
 
     def _read_key(self) -> str:
-        if self._pinned:
-            return self._pinned
+        """The key in the file, which people may restore while the agent runs; while that holds none, the one
+        that it held before."""
         self._key_error = ""
         try:
             data = read_small(self._disk, self._key_path)
         except OSError as error:
             self._key_error = f"{self._key_path} cannot be read ({error.strerror}): make it readable"
-            return ""
+            return self._pinned
         if data is None:
-            return ""
+            return self._pinned
         key = data.decode("ascii", "replace").strip()
         if not is_key(key):
             self._key_error = f"{self._key_path} does not hold a key: restore it, or set gateway.receipt_key"
-            return ""
+            return self._pinned
         self._pinned = key
         return key
 
