@@ -120,6 +120,9 @@ _WINDOWS = _names(
 #: Functions that ``gapless.query.computed`` has: the engine knows those that a query calls.
 COMPUTED = _names(
     """
+    bag_set_key bag_zip beta_cdf beta_inv beta_pdf erf erfc gzip_decompress_from_base64_string
+    parse_command_line punycode_domain_from_string punycode_domain_to_string punycode_from_string
+    punycode_to_string replace_strings schema_of_values welch_test zlib_decompress_from_base64_string
     geo_closest_point_on_line geo_closest_point_on_polygon geo_distance_point_to_line
     geo_distance_point_to_polygon geo_h3cell_neighbors geo_h3cell_rings geo_h3cell_to_central_point
     geo_h3cell_to_polygon geo_intersection_2lines geo_intersection_2polygons

@@ -14,7 +14,17 @@ from typing import Any
 import duckdb
 from duckdb.func import FunctionNullHandling
 
-from gapless.query.computed import cells_h3, cells_s2, components, hashes, lines, polygons
+from gapless.query.computed import (
+    cells_h3,
+    cells_s2,
+    components,
+    distributions,
+    hashes,
+    lines,
+    polygons,
+    texts,
+    trees,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,17 @@ def _functions(module: Any) -> dict[str, Computed]:
 #: All computed functions by the names that they have in SQL.
 COMPUTED: dict[str, Computed] = {
     name: function
-    for module in (lines, polygons, cells_h3, cells_s2, hashes, components)
+    for module in (
+        lines,
+        polygons,
+        cells_h3,
+        cells_s2,
+        hashes,
+        components,
+        distributions,
+        texts,
+        trees,
+    )
     for name, function in _functions(module).items()
 }
 _NAMES = re.compile(rf"\b(?:{'|'.join(COMPUTED)})(?=\()", re.IGNORECASE)

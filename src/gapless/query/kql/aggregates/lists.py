@@ -6,6 +6,7 @@ from gapless.query.kql.aggregates.call import AggregateCall, AggregateFamily
 from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.relational.scalars import (
     DYNAMIC,
+    STRING,
     Constant,
     Scalar,
     Type,
@@ -109,6 +110,14 @@ def _merged(bags: Scalar) -> Scalar:
     return apply(bag_text(f"flatten(list_transform($1, lambda bag: {entries('bag')}))"), (bags,), DYNAMIC)
 
 
+def _buildschema(call: AggregateCall) -> Scalar:
+    value = call.arguments[0]
+    if value.type.name != "dynamic":
+        raise call.error(f"needs dynamic values, not {value.type.name}")
+    listed = "coalesce(CAST(to_json(list(CAST($1 AS JSON)){where}) AS VARCHAR), '[]')"
+    return call.filtered("$1 IS NOT NULL", listed, (value,), STRING, False)
+
+
 FAMILY.add(
     "make_list(value, limit)",
     _make_list,
@@ -135,6 +144,14 @@ FAMILY.add(
     _make_bag,
     "A bag of the members of all bags.",
     prefix="bag",
+    conditional="make_bag_if",
     optional=1,
     finish=_merged,
+)
+FAMILY.add(
+    "buildschema(value)",
+    _buildschema,
+    "The schema of all values: types by the names of members, `indexer` for the items of arrays.",
+    prefix="schema",
+    finish=lambda listed: apply("schema_of_values($1)", (listed,), DYNAMIC),
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.relational.scalars import (
     TYPES,
+    Constant,
     Scalar,
     Type,
 )
@@ -80,6 +81,20 @@ class Family:
             return build
 
         return register
+
+    def computed(self, signature: str, summary: str, *defaults: Constant) -> None:
+        """A function of ``gapless.query.computed`` of the same name, which gets all arguments: ``defaults``
+        are the last ones, where they are left out."""
+        name, parameters, result = _parsed(signature)
+        assert result is not None
+        places = ", ".join(f"${place}" for place in range(1, len(parameters) + 1))
+
+        def build(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+            left_out = len(parameters) - len(arguments)
+            given = [*arguments, *defaults[len(defaults) - left_out :]]
+            return apply(f"{name}({places})", given, result)
+
+        self._add(signature, build, summary, ())
 
     def _add(self, signature: str, build: Build, summary: str, aliases: Sequence[str]) -> None:
         name, parameters, result = _parsed(signature)
