@@ -92,3 +92,20 @@ def test_what_is_no_ipv6_address() -> None:
     )
     check({f"parse_ipv6('{address}')": "" for address in wrong})
     check({f"ipv6_is_in_any_range('{address}', '::1')": None for address in wrong})
+
+
+def test_prefixes_in_texts() -> None:
+    text = "'05:04:54 127.0.0.1 GET'"
+    check(
+        {
+            f"has_ipv4_prefix({text}, '127.0.')": True,
+            f"has_ipv4_prefix({text}, '127.0')": False,
+            f"has_ipv4_prefix({text}, '127.0.0.1')": True,
+            f"has_ipv4_prefix({text}, '127.0.0.1.')": False,
+            f"has_ipv4_prefix({text}, '27.')": False,
+            "has_ipv4_prefix('05:04:54127.0.0.1 GET', '127.0.')": False,
+            "has_ipv4_prefix('127.0.0.300', '127.0.')": False,
+            f"has_any_ipv4_prefix({text}, '10.', '127.')": True,
+            f"has_any_ipv4_prefix({text}, dynamic(['10.', 'x']))": False,
+        }
+    )

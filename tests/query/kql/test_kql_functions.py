@@ -116,3 +116,16 @@ def test_covariance() -> None:
         " | summarize covarianceif(x, y, x % 3 == 0), covariancep(x, x)"
     )
     assert found == [[pytest.approx(2142), pytest.approx(833.25)]]
+
+
+def test_guids_in_base64() -> None:
+    guid = "'ae3133f2-6e22-49ae-b06a-16e6a9b212eb'"
+    check(
+        {
+            f"base64_encode_fromguid(toguid({guid}))": "8jMxriJurkmwahbmqbIS6w==",
+            "base64_decode_toguid('8jMxriJurkmwahbmqbIS6w==')": "ae3133f2-6e22-49ae-b06a-16e6a9b212eb",
+            "base64_decode_toguid('abc')": None,
+            "base64_decode_toguid('YWJj')": None,
+            "strlen(tostring(new_guid()))": 36,
+        }
+    )

@@ -103,3 +103,60 @@ def test_basket_shows_the_fullest_patterns() -> None:
 def test_extend_without_a_name_takes_the_place_of_its_column() -> None:
     assert _columns("print a = 1, b = 'x' | extend tostring(a), b") == ["a:string", "b:string"]
     assert _columns("print a = 1 | serialize tostring(a)") == ["a:long", "a1:string"]
+
+
+NUMBERED = "datatable(n: long, s: string)[1, '', 2, 'x', 3, '', 4, '', 5, 'x', 6, '', 7, '']\n"
+
+
+def test_rows_near() -> None:
+    def near(arguments: str) -> list[int]:
+        query = f"{NUMBERED} | sort by n asc | evaluate rows_near({arguments}) | project n"
+        return [n for (n,) in rows(query)]
+
+    assert near("s == 'x', 1") == [1, 2, 3, 4, 5, 6]
+    assert near("s == 'x', 0") == [2, 5]
+    assert near("s == 'x', 1, 0") == [1, 2, 4, 5]
+    assert near("s == 'y', 3") == []
+    assert rows(f"{NUMBERED} | where n > 9 | evaluate rows_near(true, 1)") == []
+
+
+def test_narrow() -> None:
+    query = "datatable(a: long, b: string, d: dynamic)[1, 'x', dynamic([1]), long(null), '', dynamic(null)]"
+    assert rows(f"{query} | evaluate narrow()") == [
+        [0, "a", "1"],
+        [0, "b", "x"],
+        [0, "d", "[1]"],
+        [1, "a", ""],
+        [1, "b", ""],
+        [1, "d", ""],
+    ]
+
+
+def test_dcount_intersect() -> None:
+    sketches = "range x from 1 to 60 step 1 | summarize a = hll(x), b = hll(x * 2), c = hll(x * 3)"
+    assert rows(f"{sketches} | evaluate dcount_intersect(a, b, c)") == [[60, 30, 10]]
+    assert rows(f"{sketches} | extend b = dynamic(null) | evaluate dcount_intersect(a, b)") == [[60, 0]]
+
+
+def test_rolling_percentile() -> None:
+    table = "range x from 1 to 6 step 1 | extend t = datetime(2024-01-01) + (x - 1) * 12h, k = x % 2\n"
+    table += "| where x != 3 and x != 4"
+    found = rows(f"{table} | evaluate rolling_percentile(x, 100, t, 1d, 2, k) | sort by t asc, k asc")
+    assert [row[1:] for row in found] == [[0, 2], [1, 1], [0, 6], [1, 5]]
+    (only,) = rows("print x = 1.5, t = 10s | evaluate rolling_percentile(x, 50, t, 1m, 3)")
+    assert only[1] == 1.5
+
+
+def test_ipv4_lookup() -> None:
+    networks = "let nets = datatable(net: string, zone: string, k: long)['10.0.0.0/8', 'a', 1, "
+    networks += "'10.1.0.0/16', 'b', 2, '192.168.1.7', 'c', 1, 'none', 'd', 1];\n"
+    rows_of = (
+        networks + "datatable(ip: string, k: long)['10.1.2.3', 1, '192.168.1.7', 1, '8.8.8.8', 1, '', 1]"
+    )
+    matched = [["10.1.2.3", "a"], ["10.1.2.3", "b"], ["192.168.1.7", "c"]]
+    shown = "| project ip, zone | sort by ip asc, zone asc"
+    assert rows(f"{rows_of} | evaluate ipv4_lookup(nets, ip, net) {shown}") == matched
+    by_key = f"{rows_of} | evaluate ipv4_lookup(nets, ip, net, k) {shown}"
+    assert rows(by_key) == [matched[0], matched[2]]
+    every = rows(f"{rows_of} | evaluate ipv4_lookup(nets, ip, net, k, return_unmatched = true) {shown}")
+    assert every == [["", ""], matched[0], matched[2], ["8.8.8.8", ""]]

@@ -54,7 +54,7 @@ def join(node: operators.Join, rows: Rows, scope: Scope, tabular: Tabular) -> Ro
         pairs.append(pair)
     if node.kind == "innerunique":
         left, pairs = _deduplicated(left, pairs, tabular)
-    matches = logical("and", [_equal(one, other) for one, other in pairs], node.at)
+    matches = logical("and", [equal(one, other) for one, other in pairs], node.at)
     if node.kind in ("rightsemi", "rightanti"):
         return Rows(Join(right.relation, left.relation, _KINDS[node.kind], matches), right.columns)
     joined = Join(left.relation, right.relation, _KINDS[node.kind], matches)
@@ -121,7 +121,7 @@ def _same_type(one: Scalar, other: Scalar, at: int) -> tuple[Scalar, Scalar]:
     raise KqlError(f"a join cannot compare {kinds[0]} and {kinds[1]}: convert one of them", at)
 
 
-def _equal(one: Ref, other: Ref) -> Scalar:
+def equal(one: Ref, other: Ref) -> Scalar:
     """Keys match as they are grouped: null matches null; strings are not null here."""
     sign = "=" if one.type.name == "string" else "IS NOT DISTINCT FROM"
     return apply(f"$1 {sign} $2", (one, other), BOOL)
@@ -161,16 +161,16 @@ def _columns(node: operators.Join, left: Rows, right: Rows, pairs: list[tuple[Re
     key_ids = {other.id for _, other in pairs} if node.lookup else set()
     left_may_lack = node.kind in ("rightouter", "fullouter")
     right_may_lack = node.kind in ("leftouter", "fullouter")
-    columns = [_perhaps_null(column) if left_may_lack else column for column in left.columns]
+    columns = [perhaps_null(column) if left_may_lack else column for column in left.columns]
     by_name = {condition.name for condition in _conditions(node) if isinstance(condition, tree.Name)}
     for column in right.columns:
         if column.id in key_ids or (node.lookup and column.name in by_name):
             continue
         name = free_name(column.name, (each.name for each in columns))
         shown = replace(column, name=name)
-        columns.append(_perhaps_null(shown) if right_may_lack else shown)
+        columns.append(perhaps_null(shown) if right_may_lack else shown)
     return columns
 
 
-def _perhaps_null(column: Column) -> Column:
+def perhaps_null(column: Column) -> Column:
     return replace(column, type=NULLABLE_STRING) if column.type.name == "string" else column

@@ -9,6 +9,7 @@ from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.relational.scalars import (
     DYNAMIC,
+    GUID,
     NULLABLE_STRING,
     STRING,
     Scalar,
@@ -73,6 +74,34 @@ FAMILY.sql(
     "The XXH64 of a text, as a number.",
     ("hash_xxhash64",),
 )
+
+
+#: The bytes of a GUID in their order in base64: those of its first three parts are backwards.
+_GUID_BYTES = (3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15)
+
+
+def _in_guid_order(digits: str) -> str:
+    """SQL: 32 hexadecimal digits with the bytes of a GUID in the other order: doing it twice undoes it."""
+    return "concat(" + ", ".join(f"substring({digits}, {2 * at + 1}, 2)" for at in _GUID_BYTES) + ")"
+
+
+_DIGITS = "replace($1, '-', '')"
+FAMILY.sql(
+    "base64_encode_fromguid(guid: guid): string",
+    f"coalesce(base64(unhex({_in_guid_order(_DIGITS)})), '')",
+    "The bytes of a GUID in base64.",
+)
+_OF_GUID = "CASE WHEN length($1) = 24 THEN hex(from_base64($1)) END"
+FAMILY.sql(
+    "base64_decode_toguid(text: string): guid",
+    f"CASE WHEN {_BASE64} THEN CAST(TRY_CAST({_in_guid_order(f'({_OF_GUID})')} AS UUID) AS VARCHAR) END",
+    "The GUID whose bytes base64 has.",
+)
+
+
+@FAMILY.function("new_guid(): guid", "Another GUID each time, by chance.")
+def _new_guid(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    return apply("CAST(gen_random_uuid() AS VARCHAR)", (), GUID, volatile=True)
 
 
 @FAMILY.function("base64_decode_toarray(text: string): dynamic", "The bytes of base64 as numbers.")

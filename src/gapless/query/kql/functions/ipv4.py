@@ -204,13 +204,47 @@ def _has_any_ipv4(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     return _has_any(call, arguments[0], arguments[1:])
 
 
-def _has_any(call: Call, text: Scalar, given: Sequence[Scalar]) -> Scalar:
-    addresses: list[str] = []
+@FAMILY.function(
+    "has_ipv4_prefix(text: string, prefix: string): bool",
+    "Whether a text has an IPv4 address in it that begins with a prefix such as 10.0.",
+)
+def _has_ipv4_prefix(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    return _has_any_prefix(call, arguments)
+
+
+@FAMILY.function(
+    "has_any_ipv4_prefix(text: string, ...prefixes: any): bool",
+    "Whether a text has an IPv4 address in it that begins with one of several prefixes.",
+)
+def _has_any_prefix(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    patterns = []
+    for prefix in _constants(call, arguments[1:], "a prefix"):
+        octets = prefix.removesuffix(".").split(".")
+        is_whole = len(octets) == 4 and not prefix.endswith(".")
+        if not is_whole and (len(octets) > 3 or not prefix.endswith(".")):
+            continue
+        if all(re.fullmatch(_OCTET, octet) for octet in octets):
+            rest = "".join(rf"\.{_OCTET}" for _ in range(4 - len(octets)))
+            patterns.append("\\.".join(octets) + rest)
+    if not patterns:
+        return apply("CASE WHEN $1 IS NOT NULL THEN FALSE END", arguments[:1], BOOL)
+    pattern = Constant(f"(?:^|[^0-9A-Za-z.])(?:{'|'.join(patterns)})(?:$|[^0-9A-Za-z.])", STRING)
+    return apply("regexp_matches($1, $2)", (arguments[0], pattern), BOOL)
+
+
+def _constants(call: Call, given: Sequence[Scalar], what: str) -> list[str]:
+    """The texts of constants, and of the items of those that are arrays."""
+    found: list[str] = []
     for argument in given:
-        value = call.constant(argument, "an address").value
-        addresses.extend(value if isinstance(value, list) else [value])
+        value = call.constant(argument, what).value
+        found.extend(map(str, value if isinstance(value, list) else [value]))
+    return found
+
+
+def _has_any(call: Call, text: Scalar, given: Sequence[Scalar]) -> Scalar:
+    addresses = _constants(call, given, "an address")
     for address in addresses:
-        match = re.match(_ADDRESS, str(address))
+        match = re.match(_ADDRESS, address)
         if match is None or match[2]:
             return Constant(False, BOOL) if len(addresses) == 1 else _refused(call, address)
     alternatives = "|".join(address.strip().replace(".", "\\.") for address in addresses)
