@@ -1,4 +1,4 @@
-"""The transform of a data collection rule: only what keeps some records as they are."""
+"""The transform of a data collection rule: what it keeps, and what it says of times and columns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from gapless.model.tables import Column, TableSchema
 from gapless.query.kql.errors import KqlError
-from gapless.query.kql.filter import filter_sql
+from gapless.query.kql.transform import transform
 
 SOURCE = TableSchema("source", (Column("Level", "string"), Column("n", "long"), Column("d", "dynamic")))
 
@@ -18,8 +18,8 @@ def kept(text: str) -> list[int]:
             "CREATE TABLE source AS FROM (VALUES ('debug', 1, '{\"a\":7}', 0), ('info', 2, NULL, 1), "
             "(NULL, 3, '[]', 2)) t(\"Level\", n, d, _row)"
         )
-        sql = filter_sql(text, SOURCE, "_row", now_us=1_725_282_000_000_000)
-        return [row for (row,) in connection.execute(sql).fetchall()]
+        made = transform(text, SOURCE, "_row", now_us=1_725_282_000_000_000)
+        return [row for (row,) in connection.execute(made.sql).fetchall()]
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,7 @@ def kept(text: str) -> list[int]:
         ("let most = 2; source | where n <= most and d.a == 7", [0]),
         ("source\n| where now() == datetime(2024-09-02T13:00:00Z) and n between (2 .. 3)", [1, 2]),
         ("source | where n in (datatable(m: long) [1, 3])", [0, 2]),
+        ("source | project-away d | where n > 1 | extend TimeGenerated = todatetime(Level)", [1, 2]),
     ],
 )
 def test_where_keeps_what_it_says(text: str, rows: list[int]) -> None:
@@ -40,8 +41,10 @@ def test_where_keeps_what_it_says(text: str, rows: list[int]) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("source | extend a = 1", "operator extend is not supported"),
-        ("source | project-away n", "operator project-away is not supported"),
+        ("source | extend a = 1", "a column that is computed is not supported"),
+        ("source | extend TimeGenerated = todatetime(n)", "this TimeGenerated is not supported"),
+        ("source | project m = n", "a column that is computed is not supported"),
+        ("source | project-rename m = n", "operator project-rename is not supported"),
         ("source | where n > 1 | take 1", "operator take is not supported"),
         ("source | where n in ((source | project n))", "asks for source again"),
         ("source | where n == toscalar(source | count)", "asks for source again"),
