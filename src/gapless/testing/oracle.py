@@ -20,8 +20,8 @@ from gapless.agent.frames import Batch, SpoolKind
 from gapless.lake.facts import EpochKey
 from gapless.log.frame import HEAD_BYTES, decode_head
 from gapless.model.batch import BatchHeader
-from gapless.model.claim import ClaimSet
-from gapless.model.entry import BatchEntry
+from gapless.model.claim import ClaimSet, Loss
+from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, LossEntry
 from gapless.model.finding import FindingKind
 from gapless.model.ranges import RangeSet
 from gapless.model.receipt import Receipt
@@ -41,18 +41,21 @@ Epoch = tuple[str, str]
 #: How a record begins that the tables' rule keeps out of them, and one that they cannot decode.
 FILTERED_MARK, BAD_MARK = b"~", b"!"
 
+#: Whose excuse it is when something was done to the platform.
+PLATFORM = "the platform"
+
 #: What may be told only where its cause was made to happen: which excuse each kind needs.
 _NEEDS: dict[FindingKind, tuple[str, ...]] = {
     "fork": ("rolled back", "spool damaged"),
     "rollback": ("rolled back",),
-    "agent_key_changed": ("disk lost", "rolled back", "claims damaged"),
+    "agent_key_changed": ("disk lost", "rolled back", "claims damaged", "agent key damaged"),
     "epoch_unclosed": ("rolled back", "disk lost", "spool damaged"),
     "discontinuity": ("rolled back", "spool damaged"),
     "refused_batches": ("rolled back",),
-    "books_unbalanced": (),
+    "books_unbalanced": ("journal damaged",),
     "lake_damaged": (),
     "file_damaged": (),
-    "journal_damaged": (),
+    "journal_damaged": ("journal damaged",),
     "batch_quarantined": (),
 }
 
@@ -100,9 +103,12 @@ class Oracle:
         self.files: dict[str, Content] = {}
         self.loss_files: dict[str, str] = {}  # of which file a loss speaks
         self.known_bytes: dict[Content, int] = {}
+        self.rotten: dict[Epoch, RangeSet] = defaultdict(RangeSet)  # what damaged entries of the journal held
+        self.rotten_losses: list[Loss] = []
         self.receipts = 0
         self.platform_disk: SimDisk | None = None
         self.journal = ""
+        self._rotten_at: set[int] = set()
         self._durable_next: dict[Epoch, int] = {}
         self._kept: dict[int, int] = {}
         self._findings_seen = 0
@@ -117,6 +123,31 @@ class Oracle:
     def excuse(self, agent: str, cause: str) -> None:
         """Something was done to an agent that no agent survives without loss."""
         self.excuses[agent].add(cause)
+
+    def rots(self, base: int, data: bytes | bytearray, offset: int) -> bool:
+        """A bit of a segment of the journal is about to turn; False if it is of no entry, of one that is
+        damaged already, or of the newest: should power be lost then, before another entry says that this one
+        was durable, nobody can tell it from one that never was."""
+        at = 0
+        while (head := decode_head(data, at)) is not None and at + head.frame_bytes <= offset:
+            at += head.frame_bytes
+        if head is None or base + at in self._rotten_at:
+            return False
+        after = decode_head(data, at + head.frame_bytes)
+        if after is None or after.durable < base + at + head.frame_bytes:
+            return False
+        self._rotten_at.add(base + at)
+        self.excuse(PLATFORM, "journal damaged")
+        meta = bytes(data[at + HEAD_BYTES : at + HEAD_BYTES + head.meta_bytes])
+        if head.kind == Kind.BATCH:
+            header = msgspec.json.decode(meta, type=BatchEntry).header
+            self.rotten[header.stream.id, header.epoch].add(header.first, header.next)
+        elif head.kind == Kind.LOSS:
+            self.rotten_losses.append(msgspec.json.decode(meta, type=LossEntry).loss)
+        elif head.kind == Kind.CLAIMS:
+            signed = msgspec.json.decode(meta, type=ClaimsEntry).signed
+            self.rotten_losses += msgspec.json.decode(signed.statement, type=ClaimSet).losses
+        return True
 
     def batch_added(self, header: BatchHeader, payload: bytes) -> list[bytes]:
         """The spool was given a batch, which is not durable yet. Returns its records."""
@@ -188,6 +219,8 @@ class Oracle:
                 self._check_receipt(msgspec.json.decode(result.receipt.statement, type=Receipt))
 
     def _check_receipt(self, receipt: Receipt) -> None:
+        if receipt.position in self._rotten_at:
+            return  # it was given for the batch before, and is given again
         name = f"[{receipt.first}, {receipt.next}) of {receipt.epoch} at {receipt.position}"
         disk = self.platform_disk
         assert disk is not None

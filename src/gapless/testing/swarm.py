@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
+from gapless.agent.layout import receipt_key_path
 from gapless.testing.agent_children import DATA_DIR
 from gapless.testing.agent_host import AgentHost
 from gapless.testing.impostors import IMPOSTORS
 from gapless.testing.network import Conditions
 from gapless.testing.platform_host import PlatformHost
-from gapless.testing.platform_parts import Gone
+from gapless.testing.platform_parts import JOURNAL, Gone
 from gapless.testing.source_host import SourceDisk
 from gapless.testing.sources_at_work import Writer, put_to_work
 from gapless.testing.world import World
@@ -71,16 +72,19 @@ class Swarm:
             "clock": self._clock,
             "platform clock": self._platform_clock,
             "outcomes damaged": self._outcomes_damaged,
+            "receipt key damaged": self._receipt_key_damaged,
             "blank configuration": self._blank,
             "long outage": self._outage,
         }
         losing: dict[str, Callable[[], None]] = {
             "spool damaged": self._spool_damaged,
             "claims damaged": self._claims_damaged,
+            "agent key damaged": self._agent_key_damaged,
             "disk lost": self._disk_lost,
             "disk restored": self._disk_restored,
             "machine cloned": self._cloned,
             "machine removed": self._removed,
+            "journal damaged": self._journal_damaged,
         }
         self.classes = [name for name in usual if at_work and self._random.random() < 0.35]
         if at_work and self._random.random() < 0.4:
@@ -314,9 +318,35 @@ class Swarm:
     def _claims_damaged(self) -> None:
         self._damage("claims damaged", self._random.choice(("claims.json", "fenced.json")))
 
-    def _damage(self, kind: str, prefix: str, *, excuses: bool = True) -> None:
-        """One bit of a file turns."""
+    def _journal_damaged(self) -> None:
+        """One bit of the platform's journal turns: what its entry said is gone, unless it was read before."""
+        disk, oracle = self._platform.disk, self._world.oracle
+        held = {path: data for path, data in disk.durable(JOURNAL).items() if path.endswith(".log") and data}
+        if held:
+            path = self._random.choice(sorted(held))
+            bit = self._random.randrange(8 * len(held[path]))
+            if oracle.rots(int(path.rpartition("/")[2][:20]), held[path], bit // 8):
+                self._world.fault("journal damaged", f"{path} bit {bit}")
+                disk.flip(path, bit)
+
+    def _agent_key_damaged(self) -> None:
+        """Any 32 bytes are a key: claims go on with another."""
+        self._damage("agent key damaged", "agent.key")
+
+    def _receipt_key_damaged(self) -> None:
+        """No receipt holds any more, once it is read: until people restore the file, everything waits."""
         host = self._host()
+        self._damage("receipt key damaged", "receipt.key", excuses=False, host=host)
+        self._while(self._some_s(100), partial(self._restore_receipt_key, host))
+
+    def _restore_receipt_key(self, host: AgentHost) -> None:
+        path = receipt_key_path(DATA_DIR)
+        if path in host.disk.image():
+            host.disk.put(path, self._platform.signer.public_key.encode() + b"\n")
+
+    def _damage(self, kind: str, prefix: str, *, excuses: bool = True, host: AgentHost | None = None) -> None:
+        """One bit of a file turns."""
+        host = host or self._host()
         held = {p: c for p, c in host.disk.image().items() if p.startswith(f"{DATA_DIR}/{prefix}") and c}
         if held:
             path = self._random.choice(sorted(held))

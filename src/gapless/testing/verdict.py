@@ -13,7 +13,7 @@ from gapless.model.claim import Loss, SkippedBytes
 from gapless.model.finding import LASTING
 from gapless.model.ranges import RangeSet
 from gapless.testing.agent_host import AgentHost
-from gapless.testing.oracle import Oracle, Violation
+from gapless.testing.oracle import PLATFORM, Oracle, Violation
 from gapless.testing.platform_host import PlatformHost
 from gapless.testing.source_host import Content, Written
 
@@ -22,6 +22,8 @@ LOSING = frozenset(
     {"spool damaged", "spool declared", "disk lost", "rolled back", "receipt without bytes", "decommissioned"}
 )
 _SOURCE_LOSSES = ("source_truncated", "source_deleted")
+#: Findings that stay open where the journal was damaged.
+_OF_DAMAGE = ("gap", "books_unbalanced")
 #: What books prove about a moment so long ago, beyond the time in which records come to rest.
 _PROVEN_S = 60.0
 
@@ -108,13 +110,14 @@ class Verdict:
         rows = _runs(sorted(self._oracle.lake[stream_id, epoch]))
         rest = RangeSet(book.stored)
         rest.update(book.quarantined)
-        if rows != rest:
+        rotten = self._oracle.rotten[stream_id, epoch]
+        if _without(rotten, rows) != _without(rotten, rest):
             raise Violation("the books are right", f"{epoch}: the lake has {rows}, the books {rest}")
         filtered = self._oracle.filtered[stream_id, epoch]
-        if book.filtered != filtered:
+        if _without(rotten, book.filtered) != _without(rotten, filtered):
             text = f"{epoch}: a rule kept {filtered} out of the lake, the books say {book.filtered}"
             raise Violation("the books are right", text)
-        if book.lost and not excused:
+        if _without(rotten, book.lost) and not excused:
             raise Violation("no loss without cause", f"{epoch}: {book.lost} are declared lost")
         now_us, lag_us = self._platform.clock.now_us(), int(self._platform.allowed.lag_s * 1e6)
         for gap in book.gaps(now_us, lag_us):
@@ -164,7 +167,7 @@ class Verdict:
 
     def _wanted(self, ledger: Ledger) -> tuple[str, ...]:
         excuses = {excuse for host in self._hosts for excuse in self._excuses(host.name)}
-        if excuses - {"decommissioned"}:
+        if excuses - {"decommissioned"} or PLATFORM in self._oracle.excuses:
             return ("complete", "incomplete", "unknown")
         known = any(stream.losses or self._missing(stream) for stream in ledger.streams.values())
         return ("incomplete",) if known else ("complete",)
@@ -191,6 +194,7 @@ class Verdict:
         for finding in store.findings.values():
             excuses = self._excuses(finding.agent)
             excused = finding.kind == "gap" if excuses == {"decommissioned"} else bool(excuses)
+            excused = excused or (finding.kind in _OF_DAMAGE and PLATFORM in self._oracle.excuses)
             if finding.kind in LASTING and finding.id not in store.closed_us and not excused:
                 yield finding.text
 
@@ -202,7 +206,10 @@ class Verdict:
     def _without_account(self, ledger: Ledger) -> Iterator[str]:
         self.unwitnessed = 0
         report = self._platform.audit(ledger)
-        explained = {id_: self._explained(stream.losses.values()) for id_, stream in ledger.streams.items()}
+        explained = {
+            id_: self._explained([*stream.losses.values(), *self._oracle.rotten_losses])
+            for id_, stream in ledger.streams.items()
+        }
         for host in self._hosts:
             patterns = [path for source in host.config.sources for path in getattr(source, "paths", ())]
             shown = host.sources.shown(patterns)
@@ -228,7 +235,7 @@ class Verdict:
         if self._unheard_of(written.record, ledger):
             self.unwitnessed += 1
             return
-        if excuses and self._posted(written.record, ledger, report):
+        if (excuses or self._is_rotten(written.record)) and self._posted(written.record, ledger, report):
             return
         if not shown:
             skipped = (*explained.get(content.first, ()), *explained.get(None, ()))
@@ -243,6 +250,14 @@ class Verdict:
         where = "there" if shown else "gone"
         place = f"{content.path} [{written.start}, {written.end})"
         yield f"{written.record[:40]!r} of {place}, {where}, has no account"
+
+    def _is_rotten(self, record: bytes) -> bool:
+        """Whether a damaged entry of the journal held it."""
+        rotten = self._oracle.rotten
+        return any(
+            (stream, epoch) in rotten and rotten[stream, epoch].overlap(seq, seq + 1)
+            for stream, epoch, seq in self._oracle.identities.get(record, ())
+        )
 
     def _posted(self, record: bytes, ledger: Ledger, report: Audit) -> bool:
         """Whether one of the identities that the record had is lost, missing, or beyond an unknown end."""
@@ -266,6 +281,10 @@ class Verdict:
                 whose = self._oracle.files.get(self._oracle.loss_files.get(loss.id, ""))
                 explained.setdefault(whose and whose.first, []).append(loss.skipped)
         return explained
+
+
+def _without(others: RangeSet, ranges: RangeSet) -> RangeSet:
+    return RangeSet(hole for first, next_ in ranges for hole in others.holes(first, next_))
 
 
 def _runs(seqs: Sequence[int]) -> RangeSet:
