@@ -62,8 +62,6 @@ class Verdict:
                 raise Violation("no stream ends unasked", f"{stream.book.name} was decommissioned")
         if report.verdict != "complete":
             return
-        if len({host.name for host in self._hosts}) < len(self._hosts):
-            return  # of a clone nobody can know before a claim of it arrives
         oracle = self._oracle
         # What is said is said as of the platform's own clock, which may be wrong.
         now_us = min(oracle.loop.now_us, self._platform.clock.now_us())
@@ -73,6 +71,8 @@ class Verdict:
                 age_s = (now_us - at_us) / 1e6
                 raise Violation("complete means complete", f"{record[:40]!r} was read {age_s:.0f} s ago")
         for host in self._hosts:
+            if any(other.down_since_s is None for other in self._hosts if other.name == host.name):
+                continue  # also where it is not this one: who has its name and key speaks for it
             down_s = 0.0 if host.down_since_s is None else oracle.loop.now_s - host.down_since_s
             registered = any(
                 stream.book.key.agent == host.name and stream.state != "decommissioned"
@@ -178,15 +178,19 @@ class Verdict:
         return any(book.gaps(now_us, lag_us) for book in stream.epochs.values())
 
     def _unheard_of(self, record: bytes, ledger: Ledger) -> bool:
-        """Whether a record went with a machine that was taken away, before anybody heard of it."""
+        """Whether nobody can know of a record: it went with a machine that was taken away, or two machines
+        have one name and count as one, and no word of what is only in this one's spool arrived."""
         emission = self._oracle.emitted[record]
-        if not any(host.removed and host.name == emission.agent for host in self._hosts):
+        named = [host for host in self._hosts if host.name == emission.agent]
+        if len(named) == 1 and not named[0].removed:
             return False
         stream = ledger.streams.get(emission.stream)
         books = {} if stream is None else stream.epochs
         return all(
-            epoch not in books or seq >= books[epoch].next
-            for _, epoch, seq in self._oracle.identities.get(record, ())
+            epoch not in books
+            or seq >= books[epoch].next
+            or (seq in self._oracle.lake[stream_id, epoch] and not books[epoch].disputed)
+            for stream_id, epoch, seq in self._oracle.identities.get(record, ())
         )
 
     def _open_findings(self) -> Iterator[str]:
