@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import http.client
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -47,10 +47,11 @@ _RETRY_S = 1.0
 
 
 class _Answer(msgspec.Struct):
-    """See ``POST /v1/claims``."""
+    """See ``POST /v1/claims``. What lacks any of it, ``{}`` for one, is the answer of something else."""
 
-    losses: tuple[str, ...] = ()
-    fenced: tuple[FencedEpoch, ...] = ()
+    status: Literal["accepted"]
+    losses: tuple[str, ...]
+    fenced: tuple[FencedEpoch, ...]
     not_allowed: tuple[StreamKey, ...] = ()
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -52,6 +53,7 @@ def run(path: str, parts: Parts = PARTS, announce: Callable[[], None] = lambda: 
     all of them, and the last good one stays. Raises Misconfigured for a configuration that has faults at
     the start, Unavailable if another agent uses the data directory or the disk refuses.
     """
+    _take_descriptors()
     machine = this_machine()
     file = ConfigFile(machine.disk, path)
     directory = file.load().agent.data_dir
@@ -66,6 +68,13 @@ def run(path: str, parts: Parts = PARTS, announce: Callable[[], None] = lambda: 
         _Supervisor(file, machine, parts).run(announce)
     finally:
         lock.close()
+
+
+def _take_descriptors() -> None:
+    """As many open files as the system lets us have: the usual 1,024 are fewer than ``open_files_max``."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # then it is the ones we have
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Supervisor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import resource
 import tempfile
 from pathlib import Path
 
@@ -256,6 +257,23 @@ def test_two_cursors_of_one_inode_stop_nothing() -> None:
     rig.settle()
     assert rig.records == [b"one", b"two", b"new"]
     assert len(rig.durable) == 1
+
+
+def test_sources_leave_some_descriptors_to_others(tmp_path: Path) -> None:
+    for n in range(40):
+        (tmp_path / f"{n}.log").write_bytes(b"one\n")
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = max(int(name) for name in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + 45, most[1]))
+    try:
+        rig = Rig(FileSettings(paths=(f"{tmp_path}/*.log",)))
+        rig.settle()
+        assert len(rig.records) == 40 and not rig.source.problems()
+        others = [os.open("/dev/null", os.O_RDONLY) for _ in range(30)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+    for fd in others:
+        os.close(fd)
 
 
 def left_s(looks: list[Observed]) -> float:

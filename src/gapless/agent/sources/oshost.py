@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import stat
 from collections.abc import Iterator, Sequence
 
@@ -11,6 +13,9 @@ from gapless.agent.sources.port import FileStat, Listing, Scan, Seen
 
 # O_NONBLOCK: a name that became a FIFO since it was looked at must not hang the collector.
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+#: So many descriptors of the process are left to others than sources: a spool that could not be opened for
+#: want of one would never be.
+_DESCRIPTORS_LEFT = 32
 
 
 class OsFile:
@@ -62,7 +67,12 @@ class OsHost:
         return os.path.realpath(path)
 
     def open(self, path: str) -> OsFile:
-        return OsFile(os.open(path, _OPEN_FLAGS))
+        """As ``SourceHost``; with EMFILE while the process has all descriptors but a few."""
+        fd = os.open(path, _OPEN_FLAGS)  # the lowest that is free
+        if fd >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _DESCRIPTORS_LEFT:
+            os.close(fd)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+        return OsFile(fd)
 
 
 class _Walk:

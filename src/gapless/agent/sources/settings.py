@@ -49,7 +49,8 @@ class FileSettings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     ``missing_grace_s``: how long a file whose directory is missing or on another device (a disk not yet
     mounted) is waited for before it counts as deleted.
     ``files_max``: files followed at once.
-    ``open_files_max``: files held open (more only while files that were rotated away have unread bytes). A
+    ``open_files_max``: files held open (more only while files that were rotated away have unread bytes), of
+    this source, and fewer where the process may not open so many (``ulimit -Hn``, less 32). A
     file that is not open can still be followed through a rename within its directory, but not once its last
     name is deleted.
     """
