@@ -25,6 +25,7 @@ from gapless.query.kql.relational.scalars import (
     BOOL,
     DYNAMIC,
     LONG,
+    REAL,
     Column,
     Constant,
     Ref,
@@ -33,7 +34,7 @@ from gapless.query.kql.relational.scalars import (
     Type,
 )
 from gapless.query.kql.syntax import operators, tree
-from gapless.query.kql.values.conversions import to_dynamic
+from gapless.query.kql.values.conversions import as_type, to_dynamic
 from gapless.query.kql.values.forms import ticks
 from gapless.query.kql.values.logic import in_form
 from gapless.query.kql.values.to_text import DATETIME_TEXT
@@ -133,7 +134,8 @@ def _collected(
         fill: Scalar = Constant(0, LONG) if default is None else bind(default, scope.over(None), tabular)
         if value.type.name not in ("int", "long", "real"):
             raise unsupported(f"make-series of {value.type.name}", named.at)
-        values.append((named, value, fill if fill.type.name == "real" else in_form(fill, fill.type)))
+        fill = as_type(fill, REAL) if value.type.name == "real" else in_form(fill, fill.type)
+        values.append((named, value, fill))
     grouped_rows = Rows(
         Aggregate(rows.relation, [*inner_pairs, (point, Ref(index_id, LONG))], found.found), list(inner_keys)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 
 TICKS_PER_US = 10
 TICKS_PER_SECOND = 10_000_000
@@ -15,7 +16,8 @@ EPOCH_TICKS = 621_355_968_000_000_000
 LAST_TICKS = 3_155_378_975_999_999_999
 LONG_MIN, LONG_MAX = -(1 << 63), (1 << 63) - 1
 
-_UNIT_TICKS = {
+#: How long the units of a timespan are; each may have an s after it.
+UNIT_TICKS = {
     "d": TICKS_PER_DAY,
     "day": TICKS_PER_DAY,
     "h": 3600 * TICKS_PER_SECOND,
@@ -39,17 +41,25 @@ _UNIT_TICKS = {
 SPAN_UNITS = r"(?:days?|d|hours?|hrs?|h|minutes?|min|m|milliseconds?|millis?|ms|microseconds?|micros?|us|"
 SPAN_UNITS += r"seconds?|sec|s|ticks?)"
 
-_SPAN_WITH_UNIT = re.compile(rf"\s*(-?\d+(?:\.\d+)?)\s*({SPAN_UNITS})\s*\Z")
-_SPAN_CLOCK = re.compile(r"\s*(-)?(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?\s*\Z")
-_DATETIME = re.compile(
-    r"\s*(\d{4})-(\d{1,2})(?:-(\d{1,2})(?:[T ]\s*(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7})\d*)?)?)?)?"
-    r"\s*(Z|[+-]\d{2}:?\d{2})?\s*\Z",
-    re.IGNORECASE,
+_SPAN_WITH_UNIT = re.compile(rf"\s*(-?\d+(?:\.\d+)?)\s*({SPAN_UNITS})\s*\Z", re.ASCII)
+_SPAN_CLOCK = re.compile(
+    r"\s*(-)?(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?\s*\Z", re.ASCII
 )
-_US_DATE = re.compile(
-    r"\s*(\d{1,2})/(\d{1,2})/(\d{4})(?:\s+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,7}))?)?\s*(AM|PM)?)?\s*\Z",
-    re.IGNORECASE,
+_CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{1,2})(?::(?P<second>\d{1,2})(?:\.(?P<fraction>\d{1,7})\d*)?)?"
+_ZONE = r"\s*(?P<zone>Z|[+-]\d{2}:?\d{2})?"
+#: The months' names in English, three letters each.
+MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
+_MONTH_NAME = "(?P<name>" + "|".join(MONTHS[at : at + 3] for at in range(0, len(MONTHS), 3)) + ")"
+#: The forms of a datetime's text, as regular expressions that Python and the engine read alike: ISO 8601,
+#: its short forms, month/day/year, RFC 822 and RFC 850.
+DATETIME_FORMS = (
+    rf"(?P<year>\d{{4}})-(?P<month>\d{{1,2}})(?:-(?P<day>\d{{1,2}})(?:[T ]\s*{_CLOCK})?)?{_ZONE}",
+    r"(?P<year>\d{4})(?:(?P<month>\d{2})(?P<day>\d{2}))?",
+    rf"(?P<month>\d{{1,2}})/(?P<day>\d{{1,2}})/(?P<year>\d{{4}})(?:\s+{_CLOCK}\s*(?P<half>AM|PM)?)?",
+    rf"(?:[a-z]{{3,9}},\s*)?(?P<day>\d{{1,2}})[- ]{_MONTH_NAME}[- ](?P<year>\d{{4}}|\d{{2}})\s+{_CLOCK}"
+    r"(?:\s*(?:GMT|UTC|Z))?",
 )
+_DATETIME_FORMS = tuple(re.compile(form, re.IGNORECASE | re.ASCII) for form in DATETIME_FORMS)
 _DAY_ZERO = dt.date(1, 1, 1).toordinal()
 
 
@@ -62,7 +72,7 @@ def parse_timespan(text: str) -> int | None:
     """Ticks of a timespan's text: 1.5h, 1.02:03:04.5, 00:10, a bare number of days."""
     if match := _SPAN_WITH_UNIT.match(text):
         number, unit = match.groups()
-        ticks = _UNIT_TICKS[unit if unit in _UNIT_TICKS else unit.rstrip("s")]
+        ticks = UNIT_TICKS[unit if unit in UNIT_TICKS else unit.rstrip("s")]
         whole, _, fraction = number.lstrip("-").partition(".")
         total = int(whole) * ticks + (int(fraction) * ticks // 10 ** len(fraction) if fraction else 0)
         return _in_range(-total if number.startswith("-") else total)
@@ -73,7 +83,7 @@ def parse_timespan(text: str) -> int | None:
         total = (int(days or 0) * 24 + int(hours)) * 3600 + int(minutes) * 60 + int(seconds or 0)
         total = total * TICKS_PER_SECOND + int((fraction or "").ljust(7, "0"))
         return _in_range(-total if sign else total)
-    if re.fullmatch(r"\s*-?\d{1,8}\s*", text):
+    if re.fullmatch(r"\s*-?\d{1,8}\s*", text, re.ASCII):
         return _in_range(int(text) * TICKS_PER_DAY)
     return None
 
@@ -83,42 +93,33 @@ def _in_range(ticks: int) -> int | None:
 
 
 def parse_datetime(text: str) -> int | None:
-    """Ticks of a datetime's text (ISO 8601, or month/day/year), UTC unless it says otherwise."""
+    """Ticks of a datetime's text in one of DATETIME_FORMS, UTC unless it says otherwise."""
     text = text.strip().strip("\"'")
-    try:
-        if match := _DATETIME.match(text):
-            year, month, day, hour, minute, second, fraction, zone = match.groups()
-            return _checked(
-                _ticks(int(year), int(month), int(day or 1), hour, minute, second, fraction)
-                - _zone_ticks(zone)
-            )
-        if match := _US_DATE.match(text):
-            month, day, year, hour, minute, second, fraction, half = match.groups()
-            if half:
-                hour = str(int(hour) % 12 + (12 if half.upper() == "PM" else 0))
-            return _checked(_ticks(int(year), int(month), int(day), hour, minute, second, fraction))
-        if re.fullmatch(r"\d{4}", text):
-            return _checked(_ticks(int(text), 1, 1, None, None, None, None))
-        if re.fullmatch(r"\d{8}", text):
-            return _checked(_ticks(int(text[:4]), int(text[4:6]), int(text[6:]), None, None, None, None))
-    except ValueError:
-        return None
+    for form in _DATETIME_FORMS:
+        if match := form.fullmatch(text):
+            try:
+                return _checked(_ticks(match.groupdict()))
+            except ValueError:
+                return None
     return None
 
 
-def _ticks(
-    year: int,
-    month: int,
-    day: int,
-    hour: str | None,
-    minute: str | None,
-    second: str | None,
-    fraction: str | None,
-) -> int:
-    moment = dt.time(int(hour or 0), int(minute or 0), int(second or 0))
-    days = dt.date(year, month, day).toordinal() - _DAY_ZERO
+def _ticks(parts: Mapping[str, str | None]) -> int:
+    def part(name: str, default: int = 0) -> int:
+        return int(parts.get(name) or default)
+
+    year, month, hour = part("year"), part("month", 1), part("hour")
+    if name := parts.get("name"):
+        month = MONTHS.index(name.lower()) // 3 + 1
+        # As .NET reads years of two digits.
+        year += 0 if year > 99 else 2000 if year < 50 else 1900
+    if half := parts.get("half"):
+        hour = hour % 12 + (12 if half.upper() == "PM" else 0)
+    moment = dt.time(hour, part("minute"), part("second"))
+    days = dt.date(year, month, part("day", 1)).toordinal() - _DAY_ZERO
     seconds = moment.hour * 3600 + moment.minute * 60 + moment.second
-    return days * TICKS_PER_DAY + seconds * TICKS_PER_SECOND + int((fraction or "").ljust(7, "0"))
+    fraction = int((parts.get("fraction") or "").ljust(7, "0"))
+    return days * TICKS_PER_DAY + seconds * TICKS_PER_SECOND + fraction - _zone_ticks(parts.get("zone"))
 
 
 def _zone_ticks(zone: str | None) -> int:
