@@ -28,7 +28,7 @@ from gapless.model.entry import BatchEntry, ClaimsEntry, Kind, RuleEntry
 from gapless.model.rule import Effect, Rule, RuleStream
 from gapless.model.signing import verify
 from gapless.model.stream import GATEWAY_AGENT, EpochOpen, StreamKey
-from gapless.model.tables import Column
+from gapless.model.tables import Column, Computed
 from waiting import until
 
 from .faults import FaultyDisk
@@ -389,7 +389,8 @@ def test_rules_in_force_must_not_contradict_each_other(running: Platform) -> Non
 def test_what_a_transform_does_is_the_platforms_word(tmp_path: Path) -> None:
     class Knowing(HeldSieve):
         def check(self, stream: RuleStream) -> Effect:
-            return Effect(filters=False, time="At", drops=("n",))
+            name = 'a"b' if "bad" in stream.transform else "m"
+            return Effect(filters=False, time="At", drops=("n",), computes=(Column(name, "real"),))
 
     with platform(tmp_path, sieve=Knowing()) as running:
         stream = RULE["streams"][0] | {"effect": {"time": "Other"}}
@@ -409,7 +410,13 @@ def test_what_a_transform_does_is_the_platforms_word(tmp_path: Path) -> None:
             ("At", "B_CL"),
         ]
         declared = running.gateway.uploads.declared("contoso")
-        assert (declared["App_CL"].columns, declared["B_CL"].columns) == ((Column("n", "long"),), ())
+        assert declared["App_CL"] == Declared(1, (Column("n", "long"),))
+        id_ = next(h.stream.id for h, _ in journaled(running) if h.stream.table == "B_CL")
+        assert declared["B_CL"] == Declared(
+            1, (Column("m", "real"),), (Computed((Column("n", "long"),), "source | x", (id_,)),)
+        )
+        bad = {"tenant": "contoso", "streams": [stream | {"transform": "source | bad"}]}
+        assert running.post("/v1/rules", json=bad, headers=running.admin).status_code == 422
 
 
 def test_declared_columns_outlive_their_rule_and_the_gateway(tmp_path: Path) -> None:

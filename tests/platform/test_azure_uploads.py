@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -257,6 +258,47 @@ def test_a_transform_says_which_time_is_the_records_and_which_columns_are_shown(
     (table,) = json.loads(platform.done("tables", "--tenant", "timed", TABLE, "--format", "json"))
     names = [column["name"] for column in table["columns"]]
     assert names[:5] == ["TimeGenerated", "RawData", "Data", "Time", "Level"] and "Secret" not in names
+
+
+@pytest.mark.system
+def test_a_rule_as_azure_writes_it_computes_its_columns(platform: Platform, tmp_path: Path) -> None:
+    """The records stay as they were sent; the columns stay when the rule is deleted."""
+    declared = {"Time": "datetime", "Computer": "string", "AdditionalContext": "string"}
+    transform = (
+        "source | extend jsonContext = parse_json(AdditionalContext) | project TimeGenerated = Time, "
+        "Computer, AdditionalContext = jsonContext, ExtendedColumn = tostring(jsonContext.CounterName)"
+    )
+    columns = [{"name": name, "type": kind} for name, kind in declared.items()]
+    flow = {
+        "streams": ["Custom-MyTable"], "transformKql": transform, "outputStream": "Custom-MyTable_CL"
+    }  # fmt: skip
+    written = {"streamDeclarations": {"Custom-MyTable": {"columns": columns}}, "dataFlows": [flow]}
+    rule_file = tmp_path / "rule.json"
+    rule_file.write_text(json.dumps({"properties": written}))
+    rule = platform.done("dcr", "create", "--tenant", "tutorial", "--file", str(rule_file)).strip()
+    context = json.dumps({"CounterName": "AppMetric1", "CounterValue": 15.3})
+    record = {"Time": "2024-09-02T15:04:05.1234567Z", "Computer": "vm-1", "AdditionalContext": context}
+    with client(platform, "tutorial") as azure_client:
+        azure_client.upload(rule, "Custom-MyTable", [record])
+    asking = LogsQueryClient(platform.credential("tutorial", "read"), endpoint=platform.url)
+
+    def rows(text: str) -> list[list[Any]]:
+        answer = asking.query_workspace("tutorial", text, timespan=None)
+        assert isinstance(answer, LogsQueryResult)
+        return [list(row) for row in answer.tables[0].rows]
+
+    until(lambda: rows("MyTable_CL | count") == [[1]], 60)
+    platform.done("dcr", "delete", rule)
+    at = datetime(2024, 9, 2, 15, 4, 5, 123456, UTC)
+    text = "MyTable_CL | where ExtendedColumn == 'AppMetric1'"
+    assert rows(f"{text} | project TimeGenerated, Computer, ExtendedColumn") == [[at, "vm-1", "AppMetric1"]]
+    assert rows(f"{text} | project todouble(AdditionalContext.CounterValue), tostring(Data.Time)") == [
+        [15.3, record["Time"]]
+    ]
+    (kept,) = rows("MyTable_CL | project RawData")
+    assert json.loads(kept[0]) == record
+    with pytest.raises(HttpResponseError, match="there is no column Time"):
+        rows("MyTable_CL | project Time")
 
 
 @pytest.mark.system

@@ -11,7 +11,7 @@ import pytest
 from query_lake import write_parquet
 
 from gapless.model.errors import Refused
-from gapless.model.tables import Column, ColumnType, table_schema
+from gapless.model.tables import Column, ColumnType, Computed, table_schema
 from gapless.query.engine import execute
 from gapless.query.request import QueryRequest, QueryResult, TableFiles
 
@@ -110,6 +110,73 @@ def test_the_table_has_them_behind_its_own_and_no_other(ask: Callable[[list[str]
     with pytest.raises(Refused, match="there is no column a_strinh"):
         asked("App_CL | where a_strinh == 'x'")
     assert asked("search 'nothing' | count").rows == [[0]]
+
+
+SOURCE = (Column("Time", "string"), Column("Text", "string"), Column("n", "long"), Column("g", "guid"))
+
+
+def shaped(tmp_path: Path, transform: str, declared: tuple[Column, ...]) -> Asked:
+    """Questions over records of one stream with a transform, and of one without."""
+    computed = (Computed(SOURCE, transform, ("s1", "s2")),)
+    schema = table_schema("App_CL", declared, computed)
+    record = {"Time": "2024-09-02T03:00:00", "Text": "user=ann took=00:00:07;", "n": 5, "g": GUID}
+    raws = [json.dumps(record), json.dumps({"user": "eve", "n": 7}), "no JSON", json.dumps(record)]
+    rows = [
+        row(seq, raw) | {"_Stream": f"s{seq}", "_IngestionTime": 60_000_000} for seq, raw in enumerate(raws)
+    ]
+    files = TableFiles(schema, (write_parquet(tmp_path / "app.parquet", schema, rows),))
+
+    def asked(text: str, **more: Any) -> QueryResult:
+        return execute(QueryRequest(text=text, tables=(files,), **{"language": "kql", **more}))
+
+    return asked
+
+
+def test_what_a_transform_computes_is_so_for_its_streams_alone(tmp_path: Path) -> None:
+    transform = (
+        "source | where n > 5 | parse Text with 'user=' user ' took=' took:timespan ';' "
+        "| extend day = startofday(todatetime(Time)), Text = toupper(Text), seen = TimeGenerated "
+        "| project-rename number = n, id = g"
+    )
+    declared = (
+        Column("user", "string"), Column("took", "timespan"), Column("day", "datetime"),
+        Column("Text", "string"), Column("number", "long"), Column("id", "guid"), Column("seen", "datetime"),
+    )  # fmt: skip
+    asked = shaped(tmp_path, transform, declared)
+    names = "_Seq, user, took, day, Text, number, id, seen"
+    # s0 and s3 have no transform: their columns are the fields of these names. s2 has no fields at all.
+    assert asked(f"App_CL | project {names} | sort by _Seq asc").rows == [
+        [0, "", None, None, "user=ann took=00:00:07;", None, None, None],
+        [1, "", None, None, "", 7, None, "1970-01-01T00:01:00.0000000Z"],
+        [2, "", None, None, "", None, None, "1970-01-01T00:01:00.0000000Z"],
+        [3, "", None, None, "user=ann took=00:00:07;", None, None, None],
+    ]
+    first = asked(f"App_CL | where _Seq == 1 | extend user, Data | project Data.user, {names}").rows
+    assert first[0][0] == "eve", "the record is as it was"
+    sql = f"SELECT {names}, Data, RawData FROM App_CL WHERE _Stream = 's1'"
+    assert [column.type for column in asked(sql, language="sql").columns][:5] == [
+        "long", "string", "string", "datetime", "string"
+    ]  # fmt: skip
+
+
+def test_a_transform_parses_and_computes_the_fields_of_its_streams(tmp_path: Path) -> None:
+    transform = (
+        "source | parse Text with * 'user=' user ' ' * | extend Text = strcat(user, '!'), twice = n * 2"
+    )
+    declared = (Column("user", "string"), Column("Text", "string"), Column("twice", "long"))
+    schema = table_schema("App_CL", declared, (Computed(SOURCE, transform, ("s",)),))
+    raw = '{"Text": "x user=ann y", "n": "21"}'
+    files = TableFiles(
+        schema, (write_parquet(tmp_path / "app.parquet", schema, [row(0, raw) | {"_Stream": "s"}]),)
+    )
+    text = "App_CL | where user == 'ann' | project user, Text, twice, RawData"
+    found = execute(QueryRequest(text=text, language="kql", tables=(files,)))
+    assert found.rows == [["ann", "ann!", 42, raw]]
+
+
+def test_a_column_that_was_declared_otherwise_since_is_the_field(tmp_path: Path) -> None:
+    asked = shaped(tmp_path, "source | extend user = n + 1", (Column("user", "string"),))
+    assert asked("App_CL | sort by _Seq asc | project user").rows == [[""], ["eve"], [""], [""]]
 
 
 def test_a_declared_resource_is_whose_the_rows_are(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from gapless.model.tables import Column, table_schema
 _RULE_ID = re.compile(r"dcr-[0-9a-f]{32}\Z")
 # With the rule's id before it, it is the name of a source.
 _STREAM_NAME = re.compile(r"(Custom|Microsoft)-[A-Za-z][A-Za-z0-9_-]{0,69}\Z")
-_COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
+#: What a column of a rule can be named.
+COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 
 #: The transform that changes nothing.
 IDENTITY = "source"
@@ -29,11 +30,12 @@ TRANSFORM_CHARACTERS_MAX = 15_360
 class Effect(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a transform does, as the platform found when the rule was made: whether it ``filters`` records
     out; which ``time`` is their TimeGenerated, as in ``gapless.model.batch.Upload``; which columns it
-    ``drops``."""
+    ``drops``, and which it ``computes``."""
 
     filters: bool = True
     time: str = ""
     drops: tuple[str, ...] = ()
+    computes: tuple[Column, ...] = ()
 
 
 class RuleStream(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,8 +61,10 @@ class RuleStream(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, 
 
     @property
     def shown(self) -> tuple[Column, ...]:
-        """The columns that the transform leaves."""
-        return tuple(column for column in self.columns if column.name not in self.effect.drops)
+        """The columns that the transform leaves and makes."""
+        computed = self.effect.computes
+        gone = {*self.effect.drops, *(column.name for column in computed)}
+        return (*(column for column in self.columns if column.name not in gone), *computed)
 
     @property
     def is_custom(self) -> bool:
@@ -84,7 +88,7 @@ class RuleStream(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, 
         if len(names) > COLUMNS_MAX or len(set(names)) < len(names):
             raise Refused(f"stream {self.name} names a column twice, or more than {COLUMNS_MAX} columns")
         for name in names:
-            if not _COLUMN_NAME.match(name):
+            if not COLUMN_NAME.match(name):
                 raise Refused(f"column {name[:40]!r} is not a name: use letters, digits and _, at most 64")
         if len(self.transform) > TRANSFORM_CHARACTERS_MAX:
             raise Refused(

@@ -31,13 +31,24 @@ class Column(msgspec.Struct, frozen=True):
     type: ColumnType
 
 
+class Computed(msgspec.Struct, frozen=True):
+    """Records of ``streams`` (their identities) have columns that the KQL ``text`` computes from their fields
+    ``source``."""
+
+    source: tuple[Column, ...]
+    text: str
+    streams: tuple[str, ...]
+
+
 class TableSchema(msgspec.Struct, frozen=True):
     """A table as its users see it; ``SYSTEM_COLUMNS`` stand after ``columns`` in every stored row.
-    ``declared`` are columns of a custom table that no row stores: queries compute them from ``Data``."""
+    ``declared`` are columns of a custom table that no row stores: queries compute them from ``Data``, for
+    some streams as ``computed`` says."""
 
     name: str
     columns: tuple[Column, ...]
     declared: tuple[Column, ...] = ()
+    computed: tuple[Computed, ...] = ()
 
     @property
     def shown(self) -> tuple[Column, ...]:
@@ -96,14 +107,16 @@ def known_tables() -> Mapping[str, TableSchema]:
     return MappingProxyType(tables)
 
 
-def table_schema(name: str, declared: tuple[Column, ...] = ()) -> TableSchema:
-    """The schema of a known table, or of a custom one with its ``declared`` columns. Raises Refused for a
-    name that is neither."""
+def table_schema(
+    name: str, declared: tuple[Column, ...] = (), computed: tuple[Computed, ...] = ()
+) -> TableSchema:
+    """The schema of a known table, or of a custom one with its ``declared`` and ``computed`` columns. Raises
+    Refused for a name that is neither."""
     known = known_tables().get(name)
     if known is not None:
         return known
     if _CUSTOM_NAME.match(name):
-        return TableSchema(name, _CUSTOM_COLUMNS, declared)
+        return TableSchema(name, _CUSTOM_COLUMNS, declared, computed)
     raise Refused(
         f"there is no table {name!r}: use one that `gapless services list` shows, "
         "or a custom name of letters, digits and underscores ending in _CL"

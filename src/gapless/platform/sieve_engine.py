@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gapless.lake.decode import Decoder
+from gapless.model.declared import fold
 from gapless.model.errors import Refused
 from gapless.model.rule import IDENTITY, Effect, RuleStream
 from gapless.model.tables import SYSTEM_COLUMNS, Column, TableSchema, table_schema
@@ -56,8 +57,7 @@ class SieveEngine:
             source = _source(stream)
             rows = self._decoder.decode(source, request.lines, received_us=request.now_us).rows
             made = transform(stream.transform, source, _ROW, now_us=request.now_us)
-            if not stream.is_custom and (made.effect.time or made.effect.drops):
-                raise Refused("of a table with columns of its own it can only filter")
+            _check_effect(stream, made.effect)
             passed = self._passed(made.sql, rows)
         except (Refused, duckdb.Error) as error:
             return SieveAnswer(refused=f"the transform of stream {stream.name}: {_first_line(error)}")
@@ -85,6 +85,13 @@ def _source(stream: RuleStream) -> TableSchema:
     if all(column.name != _TIME.name for column in columns):
         columns = (*columns, _TIME)
     return TableSchema(IDENTITY, columns)
+
+
+def _check_effect(stream: RuleStream, effect: Effect) -> None:
+    if not stream.is_custom and (effect.time or effect.drops or effect.computes):
+        raise Refused("of a table with columns of its own it can only filter")
+    if effect.computes and len({fold(column.name) for column in stream.columns}) < len(stream.columns):
+        raise Refused("columns of the stream differ by case alone: name them differently")
 
 
 def _first_line(error: Exception) -> str:

@@ -78,7 +78,10 @@ class TenantQueries:
             if custom:
                 raise
         custom |= declared.keys()
-        made = [table_schema(name, declared.get(name, Declared()).columns) for name in sorted(custom)]
+        made = []
+        for name in sorted(custom):
+            known = declared.get(name, Declared())
+            made.append(table_schema(name, known.columns, known.computed))
         return [schema for schema in (*fixed.values(), *made) if token.allows_table(schema.name)]
 
     def _tables(

@@ -5,11 +5,12 @@ Declared columns are computed from the record, and only those that a query uses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 
 import duckdb
 
-from gapless.model.tables import SYSTEM_COLUMNS, ColumnType, TableSchema
+from gapless.model.rule import IDENTITY
+from gapless.model.tables import SYSTEM_COLUMNS, Column, ColumnType, Computed, TableSchema
 from gapless.query.request import TableFiles
 from gapless.query.sandbox import quoted_name, text_literal
 
@@ -55,15 +56,49 @@ def _rows(files: TableFiles, present: Set[str], wanted: Set[str] | None) -> str:
         f" AS {_ENGINE_TYPES[column.type]})"
         for column in (*files.table.columns, *SYSTEM_COLUMNS)
     }
-    values |= _declared(files.table, values)
+    stored = dict(values)
+    values |= _declared(files.table, values, wanted)
     shown = [column.name for column in (*files.table.shown, *SYSTEM_COLUMNS)]
     if wanted is not None:
         shown = [name for name in shown if name in wanted or name in _OF_THE_WINDOW] or shown[:1]
     columns = ", ".join(f"{values[name]} AS {quoted_name(name)}" for name in shown)
-    return f"SELECT {columns}{_source(files.paths)}"
+    rows = f"SELECT {columns}{_source(files.paths)}"
+    if not files.table.computed or not files.paths:
+        return rows
+    parts = [_computed(files, each, stored, values, shown) for each in files.table.computed]
+    others = ", ".join(text_literal(each) for of in files.table.computed for each in of.streams)
+    return " UNION ALL ".join([f"{rows} WHERE coalesce({stored['_Stream']}, '') NOT IN ({others})", *parts])
 
 
-def _declared(table: TableSchema, stored: Mapping[str, str]) -> dict[str, str]:
+def _computed(
+    files: TableFiles,
+    computed: Computed,
+    stored: Mapping[str, str],
+    values: Mapping[str, str],
+    shown: Sequence[str],
+) -> str:
+    """The rows of streams whose transform computes columns; the other columns are as everywhere."""
+    from gapless.query.kql.fields import field_sql
+    from gapless.query.kql.transform import shaped_sql
+
+    time = Column("TimeGenerated", "datetime")
+    fields = {each.name: field_sql(stored["Data"], each) for each in (*computed.source, time)}
+    fields[time.name] = f"coalesce({fields[time.name]}, {stored['_IngestionTime']})"
+    carried = {f"={name}": value for name, value in stored.items()}
+    of_source = {each.name: each for each in (*computed.source, time)}
+    schema = TableSchema(IDENTITY, (*of_source.values(), *(Column(name, "string") for name in carried)))
+    sql, made = shaped_sql(computed.text, schema, tuple(carried))
+    inner = ", ".join(f"{value} AS {quoted_name(name)}" for name, value in (fields | carried).items())
+    streams = ", ".join(map(text_literal, computed.streams))
+    source = f"SELECT {inner}{_source(files.paths)} WHERE {stored['_Stream']} IN ({streams})"
+    names = ", ".join(map(quoted_name, (*stored, *(f"={column.name}" for column in made))))
+    declared = set(files.table.declared)
+    own = {column.name: quoted_name(f"={column.name}") for column in made if column in declared}
+    columns = ", ".join(f"{own.get(name, values[name])} AS {quoted_name(name)}" for name in shown)
+    return f"SELECT {columns} FROM (WITH {IDENTITY} AS ({source}) {sql}) AS shaped({names})"
+
+
+def _declared(table: TableSchema, stored: Mapping[str, str], wanted: Set[str] | None) -> dict[str, str]:
     """The values of declared columns; one that stands for a stored column leaves that to records that do not
     have it."""
     if not table.declared:
@@ -71,7 +106,8 @@ def _declared(table: TableSchema, stored: Mapping[str, str]) -> dict[str, str]:
     # Not at the top: it loads a SQL generator, which a worker has when it is confined (``prepare``).
     from gapless.query.kql.fields import field_sql
 
-    computed = {column.name: field_sql(stored["Data"], column) for column in table.declared}
+    asked = [each for each in table.declared if wanted is None or each.name in wanted | _OF_THE_WINDOW]
+    computed = {column.name: field_sql(stored["Data"], column) for column in asked}
     return {
         name: f"coalesce({value}, {stored[name]})" if name in stored else value
         for name, value in computed.items()

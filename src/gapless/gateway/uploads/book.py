@@ -174,9 +174,9 @@ class UploadBook:
     def add(self, rule: Rule) -> None:
         """A rule is durable: its streams count from here on."""
         self.rules[rule.id] = rule
-        for table, columns in declared_by(rule).items():
+        for table, declared in declared_by(rule).items():
             known = self.declared.get((rule.tenant, table), Declared())
-            self.declared[rule.tenant, table] = known.with_(columns)
+            self.declared[rule.tenant, table] = known.with_(declared)
         for key in rule.counted_as():
             self._counters[key] = Counter(key, EpochOpen(self._mint()))
 

@@ -17,7 +17,6 @@ from gapless.model.declared import Declared, declared_by
 from gapless.model.entry import RuleEntry
 from gapless.model.rule import Rule
 from gapless.model.stream import GATEWAY_AGENT, StreamKey
-from gapless.model.tables import Column
 
 #: A client is told at once what is durable: for an upload so long before the gateway's last sign of life that
 #: is certain.
@@ -104,16 +103,14 @@ def keep(connection: Connection, changes: UploadChanges, *, window_us: int) -> N
         connection.execute(schema.meta.update().where(column < value).values({name: value}))
 
 
-def _declare(
-    connection: Connection, table: tuple[str, str], columns: tuple[Column, ...], position: int
-) -> None:
+def _declare(connection: Connection, table: tuple[str, str], declared: Declared, position: int) -> None:
     """Take in what the entry at ``position`` declares of a table, once."""
     kept = schema.declared
     this = and_(kept.c.tenant == table[0], kept.c.name == table[1])
     found = connection.execute(select(kept.c.declared, kept.c.position).where(this)).first()
     known = Declared() if found is None else msgspec.json.decode(found.declared, type=Declared)
     if found is None or found.position < position:
-        text = msgspec.json.encode(known.with_(columns)).decode()
+        text = msgspec.json.encode(known.with_(declared)).decode()
         connection.execute(delete(kept).where(this))
         connection.execute(
             kept.insert().values(tenant=table[0], name=table[1], declared=text, position=position)

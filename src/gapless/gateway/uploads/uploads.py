@@ -317,7 +317,7 @@ class Uploads:
                 rule = waiter.change.rule
                 try:
                     if not waiter.change.deleted:
-                        check_columns(rule, rules.values())
+                        check_columns(rule, rules.values(), book.declared)
                         rules[rule.id] = rule
                 except Refused as error:
                     _settle(waiter, error)

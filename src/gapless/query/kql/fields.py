@@ -11,7 +11,7 @@ from gapless.query.kql.emission.sql import Engine, apply
 from gapless.query.kql.relational.prune import Pruned
 from gapless.query.kql.relational.scalars import DATETIME_US, DYNAMIC, TYPES, Ref, Scalar
 from gapless.query.kql.values.conversions import as_type
-from gapless.query.kql.values.to_text import Path
+from gapless.query.kql.values.to_text import Path, to_string
 from gapless.query.kql.values.values import EPOCH_TICKS
 
 _RECORD = Ref(0, DYNAMIC)
@@ -27,12 +27,15 @@ def field_sql(record: str, column: Column) -> str:
     return Emitter(Pruned()).scalar(_value(column), block).sql(Engine)
 
 
+def in_table_form(value: Scalar) -> Scalar:
+    """``value`` as tables hold it: a datetime as a time, a timespan as its text."""
+    if value.type.name == "timespan":
+        return to_string(value)
+    if value.type.name == "datetime" and value.type.form != "us":
+        return apply(_US_OF_TICKS, (value,), DATETIME_US)
+    return value
+
+
 def _value(column: Column) -> Scalar:
     field = Path(_RECORD, (column.name,))
-    match column.type:
-        case "timespan":  # tables hold its text
-            return field.text()
-        case "datetime":
-            return apply(_US_OF_TICKS, (as_type(field, TYPES["datetime"]),), DATETIME_US)
-        case kind:
-            return as_type(field, TYPES[kind])
+    return field.text() if column.type == "timespan" else in_table_form(as_type(field, TYPES[column.type]))

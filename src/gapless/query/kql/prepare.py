@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
-from gapless.model.tables import Column, ColumnType
+from gapless.model.tables import Column, ColumnType, TableSchema
 from gapless.query.kql.fields import field_sql
+from gapless.query.kql.transform import shaped_sql
 from gapless.query.kql.translate import translate
 
 _WARM = """
@@ -29,8 +30,9 @@ t | where s has 'x' and s contains 'y' and s startswith 'z' and t > ago(1d) and 
 
 
 def prepare_templates() -> None:
-    """Translate a query of what most queries use, and a field of each type: their templates are parsed
-    then, and nothing is left to be loaded."""
+    """Translate a query of what most queries use, a field of each type, and a transform: their templates are
+    parsed then, and nothing is left to be loaded."""
     translate(_WARM, ())
     for kind in get_args(ColumnType):
         field_sql("NULL", Column("warm", kind))
+    shaped_sql("source | parse s with 'a' b | project c = b", TableSchema("source", (Column("s", "string"),)))

@@ -1,39 +1,55 @@
-"""The transform of a data collection rule: what it keeps, which time it gives, which columns it leaves.
+"""The transform of a data collection rule: what it keeps, which time it gives, which columns it makes.
 
 A record is stored as it was sent, whatever a transform says. So the operators that are taken are those whose
-effect needs no other record: ``where`` keeps or filters; ``extend`` and ``project`` may say which field
-TimeGenerated is taken from; ``project``, ``project-away`` and ``project-keep`` say which columns the table
-gets.
+effect on a record needs no other: ``where`` keeps or filters when the record arrives (``transform``); columns
+that are computed are so whenever they are asked for, and must give the same each time (``shaped_sql``).
+TimeGenerated alone is settled when the record is stored, so it can only be a field of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from typing import NamedTuple
 
-from gapless.model.batch import RECEIVED
 from gapless.model.rule import Effect
 from gapless.model.tables import Column, TableSchema
 from gapless.query.kql.binding.binder import Binder
-from gapless.query.kql.binding.context import Context
+from gapless.query.kql.binding.context import Context, Scope
 from gapless.query.kql.emission.emit import Emitter
+from gapless.query.kql.emission.sql import Engine
 from gapless.query.kql.errors import KqlError, unsupported
+from gapless.query.kql.fields import in_table_form
 from gapless.query.kql.relational.prune import Pruned
-from gapless.query.kql.relational.relation import Extend, Filter, Scan
-from gapless.query.kql.relational.scalars import LONG
+from gapless.query.kql.relational.relation import Extend, Filter, Relation, Rows, Scan
+from gapless.query.kql.relational.scalars import (
+    LONG,
+    STRING,
+    Apply,
+    Ref,
+    Scalar,
+    SubqueryContains,
+    SubqueryValue,
+)
 from gapless.query.kql.relational.scalars import Column as Bound
 from gapless.query.kql.syntax import operators, tree
 from gapless.query.kql.syntax.lexer import tokens
 from gapless.query.kql.syntax.parse import parse
+from gapless.query.kql.transform_time import TIME, time_of
 from gapless.query.kql.values.values import EPOCH_TICKS, TICKS_PER_US
 
-TIME = "TimeGenerated"
-_INSTEAD = (
-    "a transform here is `source` with where, project, project-away, project-keep, extend of TimeGenerated"
+_INSTEAD = "a transform is `source` here, with where, extend, project..., parse and parse-kv"
+_OPERATORS = (
+    operators.Where,
+    operators.Extend,
+    operators.Project,
+    operators.Parse,
+    operators.ParseKv,
 )
-_TIME_INSTEAD = f"{TIME} is a column of the stream here, todatetime(column) or now()"
-#: Which types of columns a time can be read from, as they are and by todatetime().
-_TIME_TYPES: tuple[str, ...] = ("datetime",)
-_TIME_TEXT_TYPES: tuple[str, ...] = ("datetime", "string", "dynamic")
+#: Another time, to see what depends on it; and what asks for it.
+_LATER_US = 1_000_000_000_001
+_CLOCK = frozenset({"now", "ago"})
+_NO_CLOCK = "a column depends on the time at which it is computed: use TimeGenerated"
 
 
 class Transform(NamedTuple):
@@ -43,36 +59,113 @@ class Transform(NamedTuple):
     effect: Effect
 
 
+class _Bound(NamedTuple):
+    """A transform over its source: the rows that it begins with, those that it ends with, and what it is."""
+
+    start: Rows
+    end: Rows
+    scan: Scan
+    context: Context
+    steps: Sequence[tree.Operator]
+
+    @property
+    def computed(self) -> list[Bound]:
+        """The columns that are not as they were, but for TimeGenerated."""
+        return [each for each in self.end.columns if each not in self.start.columns and each.name != TIME]
+
+
+class _Binder(Binder):
+    """Remembers the rows of the one table that a transform reads."""
+
+    def table(self, name: str, at: int, scope: Scope) -> Rows:
+        self.start = super().table(name, at, scope)
+        return self.start
+
+
 def transform(text: str, source: TableSchema, row: str, *, now_us: int) -> Transform:
     """The transform ``text`` of rows of ``source``, which are numbered in the column ``row``.
 
-    Raises KqlError, with line and column, for a text that is no KQL, or does anything else.
+    Raises KqlError, with line and column, for a text that is no KQL, or does what is not supported.
     """
-    numbered = TableSchema(source.name, (*source.columns, Column(row, "long")))
-    context = Context({source.name: numbered}, EPOCH_TICKS + now_us * TICKS_PER_US, None)
+    bound = _bind(text, TableSchema(source.name, (*source.columns, Column(row, "long"))), now_us)
+    try:
+        shown = {TIME, *(column.name for column in bound.end.columns)}
+        effect = Effect(
+            filters=any(_filters(step) for step in bound.steps),
+            time=time_of(bound.steps, source),
+            drops=tuple(column.name for column in source.columns if column.name not in shown),
+            computes=tuple(_column(each) for each in bound.computed),
+        )
+    except KqlError as error:
+        raise error.located(text) from None
+    if effect.computes:
+        _check_lasting(text, source, now_us)
+    number = next(id for id, name in bound.scan.columns if name == row)
+    return Transform(_sql(bound, bound.end, [Ref(number, LONG)]), effect)
+
+
+def shaped_sql(
+    text: str, source: TableSchema, carried: Sequence[str] = (), *, now_us: int = 0
+) -> tuple[str, tuple[Column, ...]]:
+    """SQL for DuckDB: all rows of ``source``, whatever ``text`` filters, with its columns ``carried`` as they
+    are and then those that ``text`` computes, as tables hold them; and which these are.
+
+    Raises KqlError as ``transform`` does.
+    """
+    bound = _bind(text, source, now_us)
+    ids = {name: id for id, name in bound.scan.columns}
+    raw: list[Scalar] = [Ref(ids[name], STRING) for name in carried]
+    made = [in_table_form(each.ref()) for each in bound.computed]
+    rows = bound.end.changed(_unfiltered(bound.end.relation))
+    return _sql(bound, rows, [*raw, *made]), tuple(map(_column, bound.computed))
+
+
+def _check_lasting(text: str, source: TableSchema, now_us: int) -> None:
+    """What is computed later must be what it is now: a constant that was made of the time is not."""
+    query = parse(text)
+    steps = query.result.operators if isinstance(query.result, tree.Pipeline) else []
+    lasting: list[object] = [query.lets]
+    for step in steps:
+        if isinstance(step, operators.Extend | operators.Project):
+            lasting += [each.value for each in step.columns if each.names != [TIME]]
+        elif not isinstance(step, operators.Where):
+            lasting.append(step)
+    if _CLOCK & set(_calls(lasting)):
+        raise KqlError(_NO_CLOCK, 0).located(text)
+    if shaped_sql(text, source, now_us=now_us) != shaped_sql(text, source, now_us=now_us + _LATER_US):
+        raise KqlError(_NO_CLOCK, 0).located(text)
+
+
+def _calls(node: object) -> Iterator[str]:
+    """The names of all functions that are called in a part of a syntax tree."""
+    if isinstance(node, tree.Call):
+        yield node.name
+    if isinstance(node, list | tuple):
+        for each in node:
+            yield from _calls(each)
+    elif is_dataclass(node):
+        for field in fields(node):
+            yield from _calls(getattr(node, field.name))
+
+
+def _bind(text: str, source: TableSchema, now_us: int) -> _Bound:
+    context = Context({source.name: source}, EPOCH_TICKS + now_us * TICKS_PER_US, None)
     try:
         query = parse(text)
         steps = _steps(query.result, source.name)
         if sum(token.value == source.name for token in tokens(text)) > 1:
             raise KqlError(f"it asks for {source.name} again: {_INSTEAD}", query.result.at)
-        rows = Binder(context).query(query)
-        relation = rows.relation
+        binder = _Binder(context)
+        end = binder.query(query)
+        relation = end.relation
         while isinstance(relation, (Filter, Extend)):
+            if isinstance(relation, Extend):
+                for _, value in relation.columns:
+                    _check_own(value)
             relation = relation.input
         if not isinstance(relation, Scan):
             raise KqlError(f"it looks at more than the record itself: {_INSTEAD}", 0)
-        shown = {column.name for column in rows.columns}
-        effect = Effect(
-            filters=any(isinstance(step, operators.Where) for step in steps),
-            time=_time(steps, source),
-            drops=tuple(column.name for column in source.columns if column.name not in shown),
-        )
-        number = next(id for id, name in relation.columns if name == row)
-        rows = rows.changed(columns=[Bound(row, number, LONG)])
-        pruned = Pruned()
-        pruned.rows(rows)
-        outputs = [(context.new_id(), column.ref()) for column in rows.columns]
-        return Transform(Emitter(pruned).query(rows, outputs).sql("duckdb"), effect)
+        return _Bound(binder.start, end, relation, context, steps)
     except KqlError as error:
         raise error.located(text) from None
     except RecursionError:
@@ -85,48 +178,49 @@ def _steps(result: tree.Expression, source: str) -> list[tree.Operator]:
         raise KqlError(f"it does not begin with {source}: {_INSTEAD}", begin.at)
     steps = list(result.operators) if isinstance(result, tree.Pipeline) else []
     for step in steps:
-        match step:
-            case operators.Where() | operators.Project(kind="project-away" | "project-keep"):
-                pass
-            case operators.Extend(columns=columns) | operators.Project(kind="project", columns=columns):
-                for column in columns:
-                    _check_assigned(column, isinstance(step, operators.Project))
-            case _:
-                name = step.kind if isinstance(step, operators.Project) else type(step).__name__.lower()
-                raise unsupported(f"operator {name}", step.at, _INSTEAD)
+        if not isinstance(step, _OPERATORS):
+            raise unsupported(f"operator {type(step).__name__.lower()}", step.at, _INSTEAD)
     return steps
 
 
-def _check_assigned(column: tree.Named, may_be_plain: bool) -> None:
-    if may_be_plain and not column.names and isinstance(column.value, tree.Name):
-        return
-    if column.names != [TIME]:
-        raise unsupported("a column that is computed", column.at, _INSTEAD)
+def _filters(step: tree.Operator) -> bool:
+    return isinstance(step, operators.Where) or (isinstance(step, operators.Parse) and step.only_matching)
 
 
-def _time(steps: list[tree.Operator], source: TableSchema) -> str:
-    """Which field TimeGenerated is taken from at the end."""
-    time = ""
-    for step in steps:
-        if isinstance(step, operators.Extend) or (
-            isinstance(step, operators.Project) and step.kind == "project"
-        ):
-            for column in step.columns:
-                if column.names == [TIME]:
-                    time = _time_of(column.value, source, time)
-    return time
+def _check_own(value: Scalar) -> None:
+    """Whether a column is made of the record alone."""
+    if isinstance(value, Apply) and value.volatile:
+        raise KqlError("a column is another one each time it is computed", 0)
+    if isinstance(value, SubqueryValue | SubqueryContains):
+        raise KqlError(f"a column looks at more than the record itself: {_INSTEAD}", 0)
+    for part in value.parts():
+        _check_own(part)
 
 
-def _time_of(value: tree.Expression, source: TableSchema, before: str) -> str:
-    types = _TIME_TYPES
-    if isinstance(value, tree.Call) and value.name in ("now", "ingestion_time") and not value.arguments:
-        return RECEIVED
-    if isinstance(value, tree.Call) and value.name == "todatetime" and len(value.arguments) == 1:
-        value, types = value.arguments[0].value, _TIME_TEXT_TYPES
-    if not isinstance(value, tree.Name):
-        raise unsupported(f"this {TIME}", value.at, _TIME_INSTEAD)
-    if value.name == TIME:
-        return before
-    if all(column.name != value.name or column.type not in types for column in source.columns):
-        raise unsupported(f"this {TIME}", value.at, f"{_TIME_INSTEAD}, of type {' or '.join(types)}")
-    return value.name
+def _unfiltered(relation: Relation) -> Relation:
+    match relation:
+        case Filter(input=inner):
+            return _unfiltered(inner)
+        case Extend(input=inner, columns=columns):
+            return Extend(_unfiltered(inner), columns)
+    return relation
+
+
+def _column(bound: Bound) -> Column:
+    if bound.type.name == "decimal":
+        raise unsupported("a column of type decimal", 0, "use real or long")
+    return Column(bound.name, bound.type.name)  # type: ignore[arg-type]
+
+
+def _sql(bound: _Bound, rows: Rows, values: Sequence[Scalar]) -> str:
+    """The SQL of ``values`` of ``rows``. Raises KqlError where they need what the source has not."""
+    known = {column.name for column in bound.context.tables[bound.scan.table].columns}
+    outputs = [(bound.context.new_id(), value) for value in values]
+    columns = [Bound("", id, value.type) for id, value in outputs]
+    rows = rows.changed(Extend(rows.relation, list(outputs)), columns)
+    pruned = Pruned()
+    pruned.rows(rows)
+    if hidden := {name for _, name in bound.scan.columns} - known:
+        raise KqlError(f"the stream has no column {min(hidden)}: declare it", 0)
+    selected = [(bound.context.new_id(), column.ref()) for column in columns]
+    return Emitter(pruned).query(rows, selected).sql(Engine)
