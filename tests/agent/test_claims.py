@@ -7,19 +7,25 @@ from collections.abc import Iterator
 from itertools import count
 from random import Random
 
+import msgspec
 import pytest
 
 from gapless.agent.acks import AckReader, Acks
+from gapless.agent.channel import Report
+from gapless.agent.claim import Claiming, Response
 from gapless.agent.claims import Claimant, read_chain, stream_claims
+from gapless.agent.config import parse_config
 from gapless.agent.follow import SpoolView
+from gapless.agent.machine import Machine
 from gapless.agent.spool import Spool, Times
 from gapless.agent.spool_settings import SpoolSettings
-from gapless.model.claim import ClaimSet, statement_digest
+from gapless.model.claim import CLAIMS_LATE_MAX, ClaimSet, statement_digest
 from gapless.model.errors import Unavailable
 from gapless.model.signing import Signer, verify
 from gapless.model.stream import StreamKey
 from gapless.testing.disk import Fate, SimDisk
 from gapless.testing.faults import Fault, faults
+from gapless.testing.source_host import SourceDisk
 
 STREAM = StreamKey("contoso", "SigninLogs", "host-7", "files")
 SIGNER = Signer(b"1" * 32)
@@ -148,3 +154,47 @@ def test_a_spool_that_its_writer_did_not_open_since_the_power_failed_is_no_step_
     assert [claimed() for _ in range(3)] == [(3, True)] * 3
     started(disk, mints)
     assert claimed() == (6, False)
+
+
+class Alone:
+    """A claims process whose supervisor hears nothing."""
+
+    config = parse_config(
+        """
+[agent]
+name = "host-7"
+data_dir = "/agent"
+[gateway]
+urls = ["http://127.0.0.1:8420"]
+token_file = "/etc/token"
+[[source]]
+type = "file"
+paths = ["/var/log/*.json"]
+tenant = "contoso"
+table = "SigninLogs"
+"""
+    )
+
+    def report(self, report: Report) -> None: ...
+
+
+def test_statements_that_nobody_answers_are_never_so_many_that_a_late_one_is_a_rollback() -> None:
+    disk = SimDisk(Random(0))
+    disk.make_dirs("/agent")
+    machine = Machine(
+        disk, SourceDisk(lambda: 0), lambda: 1, lambda: 0.0, lambda: "a" * 32, lambda: b"k".ljust(32, b".")
+    )
+    claiming = Claiming(Alone(), machine)
+
+    def say(outcome: Response | str) -> int:
+        statement = claiming.next()
+        assert statement is not None
+        claiming.finished(outcome)
+        return msgspec.json.decode(statement.signed.statement, type=ClaimSet).n
+
+    first = say(Response(200, b"{}"))
+    said = [say("no answer" if number % 2 else Response(504, b"")) for number in range(100)]
+    assert len(set(said)) <= CLAIMS_LATE_MAX // 2
+    assert said == sorted(said) and said[0] == first + 1
+    assert say(Response(200, b"{}")) == said[-1]
+    assert [say(Response(400, b"")), say(Response(400, b""))] == [said[-1] + 1, said[-1] + 2]

@@ -53,3 +53,21 @@ def test_a_simulation_does_what_it_says() -> None:
     struck = {kind for outcome in outcomes for kind in outcome.faults}
     assert {"agent killed", "disk refusals", "network partition"} <= struck
     assert len(struck) > 15
+
+
+class Frozen(Simulation):
+    """Nothing goes wrong, but that the gateway stands still for minutes, and then takes all that waited."""
+
+    def strike(self) -> None:
+        super().strike()
+        gateway = self.platform.gateway
+        assert gateway is not None
+        gateway.process.freeze()
+        self.run_for(400.0)
+        gateway.process.thaw()
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_claims_that_a_gateway_held_for_minutes_are_no_rollback_in_any_order(seed: int) -> None:
+    outcome = Frozen(seed, 20.0, swarm=False).run()
+    assert not outcome.error, outcome.error

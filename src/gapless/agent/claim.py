@@ -36,6 +36,7 @@ from gapless.agent.sources import Attention, FileCursor, Observed, observe
 from gapless.agent.wire import Deadline, Unreachable, connection_to, reason_of
 from gapless.failpoint import reached
 from gapless.log.disk import read_small, write_atomically
+from gapless.model.claim import CLAIMS_LATE_MAX
 from gapless.model.errors import GaplessError, Misconfigured, Unavailable
 from gapless.model.signing import Signed, Signer
 from gapless.model.stream import StreamKey
@@ -44,6 +45,11 @@ _ANSWER_BYTES_MAX = 1 << 20
 _ANSWER_S_MIN = 2.0
 _FENCED_MAX = 1000
 _RETRY_S = 1.0
+#: What somebody on the way answers, who may have handed it on.
+_HELD = (502, 503, 504)
+#: So many statements in a row without an answer may all be held somewhere, and arrive in any order: then the
+#: last one is said again, until it is answered, so that none ever comes later than the platform allows.
+_UNANSWERED_MAX = CLAIMS_LATE_MAX // 2
 
 
 class _Answer(msgspec.Struct):
@@ -102,6 +108,8 @@ class Claiming:
         self._filling = Filling()
         self._attention: dict[StreamKey, Attention] = {}
         self._fills_in_s: float | None = None
+        self._unanswered = 0
+        self._last: Signed | None = None
 
     def next(self) -> Statement | None:
         """The next statement; None if the disk refuses, which is reported."""
@@ -113,24 +121,24 @@ class Claiming:
             self._due_s = self._machine.monotonic_s() + _RETRY_S
             self._say(str(error))
             return None
+        limit_s = 2 * max(_ANSWER_S_MIN, config.agent.claim_interval_s)
+        if self._unanswered >= _UNANSWERED_MAX and self._last is not None:
+            return Statement(self._url(config), self._last, limit_s)
         view, acks, claimant = self._opened
         claimant.interval_s = config.agent.claim_interval_s
         try:
             witnessed = self._witnessed(config, view, acks)
-            signed = claimant.state(self._machine.now_us(), view, acks, witnessed)
+            self._last = claimant.state(self._machine.now_us(), view, acks, witnessed)
         except (GaplessError, OSError) as error:
             self._done(str(error))
             return None
-        limit_s = 2 * max(_ANSWER_S_MIN, config.agent.claim_interval_s)
-        return Statement(self._url(config), signed, limit_s)
+        return Statement(self._url(config), self._last, limit_s)
 
     def finished(self, outcome: Response | str) -> None:
         """The last statement was answered, or was not: then why. The next one goes to the next URL then."""
         assert self._opened is not None
-        if isinstance(outcome, str):
-            self._at += 1
-            self._done(outcome)
-            return
+        held = isinstance(outcome, str) or outcome.status in _HELD
+        self._unanswered = self._unanswered + 1 if held else 0
         try:
             answer = _answer(self._url(self._supervised.config), outcome)
         except Unavailable as error:
@@ -255,8 +263,10 @@ def _exchange(statement: Statement, config: AgentConfig) -> Response | str:
         return f"claims are not answered ({reason_of(error)}): they are said again, and records are sent on"
 
 
-def _answer(url: str, response: Response) -> _Answer:
+def _answer(url: str, response: Response | str) -> _Answer:
     """Raises Unavailable for what is no answer."""
+    if isinstance(response, str):
+        raise Unavailable(response)
     if response.status != 200:
         raise Unavailable(f"claims: HTTP {response.status} {_text(response.data)}")
     try:

@@ -20,10 +20,8 @@ from threading import Lock
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from gapless.gateway.admission import EpochKey
+from gapless.model.claim import CLAIMS_LATE_MAX as LATE_MAX
 from gapless.model.claim import StreamClaim
-
-#: How many numbers behind the newest a statement may arrive (32 are about a minute).
-LATE_MAX = 32
 
 #: An agent's name and its public key.
 ChainKey = tuple[str, str]

@@ -11,11 +11,9 @@ from typing import Literal
 
 import msgspec
 
+from gapless.model.claim import CLAIMS_LATE_MAX as LATE_MAX
 from gapless.model.claim import ClaimSet, Restart
 
-#: How many numbers behind the newest of its chain a statement may arrive, as at the gateway; and how many a
-#: chain may go on for after another took its place.
-LATE_MAX = 32
 _REPLACED_MAX = 8  # keys kept of one agent
 
 #: ``next``: it says what holds from now on. ``late``: the newest of its chain says it better. ``outdated``:
@@ -59,6 +57,7 @@ class AgentBook(msgspec.Struct, kw_only=True):
             return "contradicts"
         if key == self.key:
             return "late" if claims.n < chain.n else "next"
+        # A chain may go on for as long after another took its place.
         return "outdated" if claims.n <= chain.n + LATE_MAX else "next"
 
     def take(self, key: str, claims: ClaimSet, digest: str, standing: Standing) -> None:

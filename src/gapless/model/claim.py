@@ -81,6 +81,11 @@ class StreamClaim(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     coverage: Coverage | None = None
 
 
+#: How many numbers behind the newest of its chain a statement may arrive, when connections broke or somebody
+#: on the way stood still; one that is later yet is taken for a rollback.
+CLAIMS_LATE_MAX = 32
+
+
 class Restart(msgspec.Struct, frozen=True):
     """A child of the agent that its watchdog replaced: which, when, why."""
 
