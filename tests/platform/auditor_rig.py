@@ -37,6 +37,7 @@ class FakePosting:
     account: str = "stored"
     stream: str = STREAM.id
     epoch: str = EPOCH
+    position: int = 0
 
 
 @dataclass
@@ -126,8 +127,11 @@ class Platform:
                 file.write(b"\x00\x01\x02")
         return position, until
 
-    def stored(self, first: int, next_: int) -> None:
-        self.postings.append(FakePosting(len(self.postings) + 1, first, next_, self.journal.end))
+    def stored(self, first: int, next_: int, place: tuple[int, int] | None = None) -> None:
+        """The lake posts records, of a batch that stands at ``place`` or somewhere before the end."""
+        position, until = place or (0, self.journal.end)
+        posting = FakePosting(len(self.postings) + 1, first, next_, until, position=position)
+        self.postings.append(posting)
 
     def claimed(self, next_: int, at_us: int, **more: object) -> None:
         claim = StreamClaim(stream=STREAM, opened=EpochOpen(EPOCH), next=next_, **more)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from gapless.lake.facts import Notice
 from gapless.ledger.audit import audit
 from gapless.ledger.ledger import Ledger
 from gapless.ledger.states import Allowances
+from gapless.log.layout import segment_path
 from gapless.log.segments import Message
 from gapless.model.entry import Kind
 from gapless.model.errors import Unavailable
@@ -288,6 +289,10 @@ def gaps_of(keeper: Bookkeeper, now_us: int) -> list[tuple[int, int, str]]:
     return [(gap.first, gap.next, gap.edge) for gap in report.streams[0].epochs[0].gaps]
 
 
+def faults_of(platform: Platform) -> list[Finding]:
+    return [finding for finding in platform.outbox() if finding.kind == "books_unbalanced"]
+
+
 def gap_findings(platform: Platform) -> list[Finding]:
     return [finding for finding in platform.outbox() if finding.kind == "gap"]
 
@@ -316,6 +321,38 @@ def test_what_was_destroyed_after_the_books_had_seen_it_is_missing_and_said_so(p
     drain(again, 12 * SECOND)
     assert gaps_of(again, 12 * SECOND) == []
     assert gap_findings(platform)[-1].state == "closed"
+
+
+@pytest.mark.parametrize("made_anew", [False, True])
+def test_the_lake_is_a_witness_of_what_the_journal_lost_and_of_nothing_else(
+    platform: Platform, made_anew: bool
+) -> None:
+    """The lake had read the batch when the journal lost it, head and all; the books had not, or are made
+    anew later, when nothing else knows of it."""
+    places = {first: platform.journaled(first, first + 10) for first in (0, 10, 20)}
+    keeper = platform.bookkeeper()
+    if made_anew:
+        drain(keeper)
+    position, until = places[10]
+    with open(segment_path(str(platform.root / "journal"), 0), "r+b") as file:
+        file.seek(position)
+        file.write(bytes(until - position))
+    if made_anew:
+        keeper.close()
+        Path(platform.directory, auditor_store.FILE).unlink()
+        keeper = platform.bookkeeper()
+    platform.claimed(40, 2 * SECOND, held=((30, 40),))
+    for first, place in places.items():
+        platform.stored(first, first + 10, place)
+    drain(keeper, 2 * SECOND)
+    assert totals(keeper.ledger) == (30, 30, 0)
+    assert gaps_of(keeper, 12 * SECOND) == [] and not faults_of(platform)
+    # It says that these stood where the journal is whole, and has none of them.
+    platform.stored(30, 40, places[20])
+    drain(keeper, 12 * SECOND)
+    assert totals(keeper.ledger) == (30, 30, 0)
+    assert "[30, 40), which the journal never had" in faults_of(platform)[0].text
+    keeper.close()
 
 
 def test_a_lake_that_is_beside_the_journal_all_the_time_raises_no_alarm(platform: Platform) -> None:

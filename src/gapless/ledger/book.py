@@ -118,6 +118,11 @@ class EpochBook(msgspec.Struct, kw_only=True):
             self._settle(self._account(account), a, b)
         return faults
 
+    def vouch(self, first: int, next_: int) -> None:
+        """Who had ``[first, next)`` from the journal says so, which cannot be read there any more."""
+        self.received_records += self.journaled.add(first, next_)
+        self.next = max(self.next, next_)
+
     def withdraw(self, first: int, next_: int) -> list[str]:
         """The lake holds ``[first, next)`` no more, and will post it anew: until then it is missing, at once.
         Returns what is wrong with that, in words."""

@@ -8,7 +8,7 @@ with the books.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -19,7 +19,7 @@ from gapless.ledger.chains import AgentBook, Chain, Standing
 from gapless.model.batch import BatchHeader
 from gapless.model.claim import ClaimSet, Coverage, Loss, StreamClaim, statement_digest
 from gapless.model.finding import Finding
-from gapless.model.ranges import RangeSet
+from gapless.model.ranges import Range, RangeSet
 from gapless.model.signing import Signed
 from gapless.model.stream import EpochOpen, StreamKey
 
@@ -150,6 +150,19 @@ class Ledger:
             return []
         key = stream.key if stream else None
         return [events.unbalanced(account, stream_id, key, epoch, next_ - first, faults, at_us)]
+
+    def unheard(self, stream_id: str, epoch: str, first: int, next_: int) -> list[Range]:
+        """What of ``[first, next)`` the journal never had, as far as the books know its epoch."""
+        stream = self.streams.get(stream_id)
+        book = stream.epochs.get(epoch) if stream else None
+        return [] if book is None else book.journaled.holes(first, next_)
+
+    def vouch(self, stream_id: str, epoch: str, ranges: Iterable[Range]) -> None:
+        """The lake posts these seqs, and they stood in a part of the journal that cannot be read any more.
+        It read them there, so they were journaled. For an epoch that is known."""
+        for first, next_ in ranges:
+            self.streams[stream_id].epochs[epoch].vouch(first, next_)
+        self.changed.add(stream_id)
 
     def forget_lake(self) -> None:
         """Another lake is made from the journal, and will post all of it anew."""

@@ -17,7 +17,7 @@ from gapless.ledger.auditor import Auditor
 from gapless.ledger.ledger import Ledger
 from gapless.ledger.passed import Passed
 from gapless.ledger.states import Allowances
-from gapless.log.frame import Frame
+from gapless.log.frame import DAMAGED, Frame
 from gapless.log.port import EntryReader
 from gapless.model.entry import BatchEntry, ClaimsEntry, DecommissionEntry, Kind, LossEntry
 from gapless.model.errors import UNDECODABLE, Refused, Unavailable
@@ -149,12 +149,33 @@ class Bookkeeper:
                 self._passed.forget()
             if posting.account == "lost":
                 self._declare_lost(step, posting, now_us)
+            self._believe(posting)
             step.told += self.ledger.posting(
                 posting.account, posting.stream, posting.epoch, posting.first, posting.next, at_us=now_us
             )
             step.cursors["posting"] = posting.id
             taken += 1
         return taken, len(postings) < self._postings_max
+
+    def _believe(self, posting: Any) -> None:
+        """Seqs that the journal never had are no business of the lake's (I2), unless the journal cannot say:
+        where it is damaged just there, the lake read before what the books could not."""
+        if posting.account not in ("stored", "quarantined", "filtered"):
+            return
+        unheard = self.ledger.unheard(posting.stream, posting.epoch, posting.first, posting.next)
+        if unheard and self._is_damaged(posting.position, posting.until):
+            self.ledger.vouch(posting.stream, posting.epoch, unheard)
+
+    def _is_damaged(self, position: int, until: int) -> bool:
+        """Whether the journal has something in ``[position, until)`` that cannot be read."""
+        while position < until:
+            frames = self._reader.read(position, bytes_max=self._entries_bytes_max, bodies=False)
+            if any(frame.kind == DAMAGED and frame.position < until for frame in frames):
+                return True
+            if not frames:
+                return False
+            position = frames[-1].next_position
+        return False
 
     def _declare_lost(self, step: Step, posting: Any, now_us: int) -> None:
         """What the lake gave up is a loss of its own in the journal."""
