@@ -96,6 +96,7 @@ class Oracle:
         self.spooled: dict[Epoch, dict[int, set[bytes]]] = defaultdict(dict)
         self.identities: dict[bytes, list[tuple[str, str, int]]] = defaultdict(list)
         self.spooled_us: dict[bytes, int] = {}
+        self.waiting: dict[bytes, None] = {}  # those of them that are not at rest, in any order
         self.renumbered: dict[tuple[str, str, int], tuple[str, int]] = {}  # to which epoch and seq
         self.lake: dict[Epoch, dict[int, bytes]] = defaultdict(dict)
         self.filtered: dict[Epoch, RangeSet] = defaultdict(RangeSet)
@@ -168,6 +169,8 @@ class Oracle:
         for lines in told:
             for line in lines:
                 self.spooled_us.setdefault(line, self.loop.now_us)
+                if line not in self.at_rest:
+                    self.waiting[line] = None
         for stream in spool.streams():
             state = spool.stream(stream)
             for epoch, next_ in [
@@ -257,21 +260,28 @@ class Oracle:
             if line not in self.spooled[epoch].get(seq, ()):
                 raise Violation("bytes equal", f"seq {seq} of {key.epoch} was spooled as other bytes")
             rows[seq] = line
-            self.at_rest.add(line)
+        self._rests(lines)
 
     def kept_out(self, key: EpochKey, first: int, lines: Sequence[bytes]) -> None:
         """The lake committed that a rule keeps these records out of its tables."""
         if any(not line.startswith(FILTERED_MARK) for line in lines):
             raise Violation("only what a rule names is filtered", f"seq {first} on of {key.epoch}")
         self.filtered[key.stream, key.epoch].add(first, first + len(lines))
+        self._rests(lines)
+
+    def _rests(self, lines: Sequence[bytes]) -> None:
         self.at_rest.update(lines)
+        for line in lines:
+            self.waiting.pop(line, None)
 
     def lake_lost(self) -> None:
         """The lake is gone, and another one begins. What was at rest in it is so no more; it is due as if
         it had been read now."""
         self.lake.clear()
         self.filtered.clear()
-        self.spooled_us.update(dict.fromkeys(self.at_rest & self.spooled_us.keys(), self.loop.now_us))
+        due = dict.fromkeys(self.at_rest & self.spooled_us.keys(), self.loop.now_us)
+        self.spooled_us.update(due)
+        self.waiting.update(dict.fromkeys(due))
         self.at_rest.clear()
 
     def looked(self, store: MemoryLedgerStore) -> None:

@@ -47,6 +47,8 @@ class Verdict:
         self._platform = platform
         self._hosts = hosts
         self.unwitnessed = 0
+        self._lakes = 0
+        self._looked: dict[Content, tuple[int, list[Written]]] = {}  # how many, and those not at rest
 
     def sound(self) -> None:
         """At any time: "complete" is never said of what is not, nor of nothing."""
@@ -66,8 +68,9 @@ class Verdict:
         # What is said is said as of the platform's own clock, which may be wrong.
         now_us = min(oracle.loop.now_us, self._platform.clock.now_us())
         before_us = now_us - int((self._platform.allowed.settle_s + _PROVEN_S) * 1e6)
-        for record, at_us in oracle.spooled_us.items():
-            if at_us < before_us and record not in oracle.at_rest and not self._unheard_of(record, ledger):
+        for record in oracle.waiting:
+            at_us = oracle.spooled_us[record]
+            if at_us < before_us and not self._unheard_of(record, ledger):
                 age_s = (now_us - at_us) / 1e6
                 raise Violation("complete means complete", f"{record[:40]!r} was read {age_s:.0f} s ago")
         for host in self._hosts:
@@ -218,12 +221,22 @@ class Verdict:
             patterns = [path for source in host.config.sources for path in getattr(source, "paths", ())]
             shown = host.sources.shown(patterns)
             for content in host.sources.contents:
-                for written in content.written:
-                    if written.record not in self._oracle.at_rest:
-                        explain = explained.get(self._oracle.emitted[written.record].stream, {})
-                        yield from self._explain(
-                            host, content, written, content in shown, explain, ledger, report
-                        )
+                for written in self._left(content):
+                    explain = explained.get(self._oracle.emitted[written.record].stream, {})
+                    yield from self._explain(
+                        host, content, written, content in shown, explain, ledger, report
+                    )
+
+    def _left(self, content: Content) -> list[Written]:
+        """The records of a file that may not be at rest: what was, at the last look, is, in the same lake."""
+        if self._lakes != self._platform.lakes:
+            self._lakes = self._platform.lakes
+            self._looked.clear()
+        known, left = self._looked.get(content, (0, []))
+        at_rest = self._oracle.at_rest
+        left = [each for each in (*left, *content.written[known:]) if each.record not in at_rest]
+        self._looked[content] = len(content.written), left
+        return left
 
     def _explain(
         self,
