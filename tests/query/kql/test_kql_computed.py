@@ -85,6 +85,9 @@ def test_command_lines() -> None:
             "parse_command_line('', 'windows')": [],
         }
     )
+    for text in (" a", 'a\\\\"b'):
+        with pytest.raises(Refused, match="of a name after spaces"):
+            value(f"parse_command_line('{text}', 'windows')")
 
 
 def test_punycode_and_compression() -> None:

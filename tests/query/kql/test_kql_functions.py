@@ -129,3 +129,29 @@ def test_guids_in_base64() -> None:
             "strlen(tostring(new_guid()))": 36,
         }
     )
+
+
+def test_times_of_columns_are_read_as_those_of_constants() -> None:
+    moments = [
+        "02/17/2016 08:39:00",
+        "2/7/2016",
+        "2/17/2016 8:39:00 PM",
+        "2020",
+        "2020-3",
+        "20200301",
+        "2020-1-2",
+    ]
+    moments += [
+        "2020-1-2",
+        "2020-01-02T03:04:05+01:00",
+        "2020-01-02 03:04:05.1234567",
+        "13/01/2020",
+        "never",
+        "",
+    ]
+    spans = ["1h", "1.5h", "2d", "10ms", "-3m", "1.02:03:04.5", "00:10", "7", "x", "", "25:00"]
+    for function, texts in (("todatetime", moments), ("totimespan", spans)):
+        table = f"datatable(s: string)[{', '.join(repr(text) for text in texts)}]"
+        found = [value for (value,) in rows(f"{table} | project {function}(s)")]
+        assert found == values(*(f"{function}({text!r})" for text in texts))
+        assert None in found and found[0] is not None

@@ -142,3 +142,6 @@ def test_hash() -> None:
         xxh64(b""),
         xxh64(b"a" * 40),
     ]
+    assert values("hash(datetime(2015-01-01))", "hash(datetime(null))") == [1380966698541616202, None]
+    with pytest.raises(KqlError, match="a value of type dynamic is not supported"):
+        values("hash(dynamic(['a']))")

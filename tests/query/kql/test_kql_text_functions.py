@@ -70,3 +70,21 @@ def test_groups_by_name() -> None:
     check({"extract_all(@'(?P<x>a)(?P<y>.)', dynamic(['y', 1]), 'ab ac')": [["b", "a"], ["c", "a"]]})
     with pytest.raises(KqlError, match="by number or by name"):
         values("extract_all(@'(?P<x>a)', dynamic(['z']), 'a')")
+
+
+def test_parse_fills_all_columns_or_none_unless_it_is_relaxed() -> None:
+    table = (
+        "datatable(s: string)['a=2024-01-02, b=5, c=x', 'a=never, b=5, c=x', 'a=2024-01-02, b=y, c=x', 'z']"
+    )
+    pattern = "s with 'a=' a: datetime ', b=' b: long ', c=' c"
+    whole = ["2024-01-02T00:00:00.0000000Z", 5, "x"]
+    none = [None, None, ""]
+    assert rows(f"{table} | parse {pattern} | project a, b, c") == [whole, none, none, none]
+    assert rows(f"{table} | parse kind=regex {pattern} | project a, b, c") == [whole, none, none, none]
+    assert rows(f"{table} | parse-where {pattern} | project a, b, c") == [whole]
+    assert rows(f"{table} | parse kind=relaxed {pattern} | project a, b, c") == [
+        whole,
+        [None, 5, "x"],
+        [whole[0], None, "x"],
+        none,
+    ]

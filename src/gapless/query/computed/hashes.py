@@ -54,4 +54,11 @@ def _of_text(text: str | None) -> int | None:
     return None if text is None else xxh64(text.encode())
 
 
-FUNCTIONS: dict[str, Any] = {"hash_xxhash64(text) whole": _of_text}
+def _of_ticks(ticks: int | None) -> int | None:
+    return None if ticks is None else xxh64(ticks.to_bytes(8, "little", signed=True))
+
+
+FUNCTIONS: dict[str, Any] = {
+    "hash_xxhash64(text) whole": _of_text,
+    "hash_xxhash64_of_ticks(whole) whole": _of_ticks,
+}

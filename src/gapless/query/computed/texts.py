@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,10 @@ def _replace_strings(text: str | None, lookups: str | None, rewrites: str | None
     return "".join(parts)
 
 
+#: A quote after a backslash in the first argument.
+_QUOTE_IN_NAME = re.compile(r'[^ \t"]*\\"')
+
+
 def _items(text: str | None) -> list[str | None]:
     """The items of an array, None for each that is no text; no items of what is no array."""
     try:
@@ -49,6 +54,11 @@ def _command_line(text: str | None) -> str | None:
     """The arguments of a command line, by the rules of Windows' CommandLineToArgvW."""
     if text is None:
         return None
+    if text.startswith((" ", "\t")) or _QUOTE_IN_NAME.match(text):
+        # By those rules the name of the program is read in another way.
+        raise ValueError(
+            "parse_command_line() of a name after spaces, or with quotes in it, is not supported"
+        )
     found: list[str] = []
     at = 0
     while at < len(text):

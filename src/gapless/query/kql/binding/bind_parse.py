@@ -54,18 +54,43 @@ def parse(node: operators.Parse, rows: Rows, scope: Scope, tabular: Tabular) -> 
     labels = ", ".join(f"'g{index}'" for index in range(len(named)))
     found = apply(f"regexp_extract($1, $2, [{labels}])", (text, pattern), _STRUCT)
     rows, struct_id = compute(rows, found, tabular)
-    columns = list(rows.columns)
+    values: list[Scalar] = []
     for index, part in enumerate(named):
         piece: Scalar = apply(f"struct_extract($1, 'g{index}')", (_ref(struct_id, _STRUCT),), STRING)
         if part.type != "string":
             piece = as_type(piece, TYPES[part.type]) if part.type in TYPES else piece
+        rows, id = compute(rows, piece, tabular)
+        values.append(Ref(id, piece.type))
+    if node.kind != "relaxed":
+        rows, values = _all_or_none(node, rows, values, tabular)
+    columns = list(rows.columns)
+    for part, value in zip(named, values, strict=True):
         id = tabular.context.new_id()
-        rows = rows.changed(Extend(rows.relation, [(id, piece)]))
-        fresh = Column(part.name or "", id, piece.type)
+        rows = rows.changed(Extend(rows.relation, [(id, value)]))
+        fresh = Column(part.name or "", id, value.type)
         columns = [fresh if each.name == fresh.name else each for each in columns]
         if fresh not in columns:
             columns.append(fresh)
     return rows.changed(columns=columns)
+
+
+def _all_or_none(
+    node: operators.Parse, rows: Rows, values: list[Scalar], tabular: Tabular
+) -> tuple[Rows, list[Scalar]]:
+    """The values, where all are of the types that are wanted; else none."""
+    typed = [value for value in values if value.type.name not in ("string", "dynamic")]
+    if not typed:
+        return rows, values
+    known = " AND ".join(f"${place} IS NOT NULL" for place in range(1, len(typed) + 1))
+    rows, id = compute(rows, apply(known, typed, BOOL), tabular)
+    fits = Ref(id, BOOL)
+    if node.only_matching:
+        return rows.changed(Filter(rows.relation, fits)), values
+    kept: list[Scalar] = []
+    for value in values:
+        nothing = " ELSE ''" if value.type.name == "string" else ""
+        kept.append(apply(f"CASE WHEN $1 THEN $2{nothing} END", (fits, value), value.type))
+    return rows, kept
 
 
 def _ref(id: int, kind: Type) -> Scalar:
@@ -74,8 +99,6 @@ def _ref(id: int, kind: Type) -> Scalar:
 
 def _pattern(node: operators.Parse) -> str:
     """The pattern as a regular expression: columns are its groups."""
-    if node.kind not in ("simple", "regex"):
-        raise unsupported(f"parse kind={node.kind}", node.at)
     is_regex = node.kind == "regex"
     flags = node.flags if is_regex else ""
     if set(flags) - set("iUsm"):
@@ -92,8 +115,10 @@ def _pattern(node: operators.Parse) -> str:
         elif part.name is None:
             pieces.append(".*" if is_last else ".*?")
         elif part.type in _NUMBERS:
-            pieces.append(f"({_NUMBERS[part.type]})")
-        elif part.type in ("string", "datetime", "timespan", "bool", "guid", "dynamic"):
+            # Relaxed, what is no number may stand there, too.
+            anything = "|.*?" if node.kind == "relaxed" else ""
+            pieces.append(f"({_NUMBERS[part.type]}{anything})")
+        elif part.type in TYPES and part.type != "decimal":
             pieces.append("(.*)" if is_last else "(.*?)")
         else:
             raise unsupported(f"parse to {part.type}", part.at)

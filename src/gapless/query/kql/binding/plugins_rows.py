@@ -10,7 +10,7 @@ from gapless.query.kql.binding.calls import Call, invoke
 from gapless.query.kql.binding.context import Scope
 from gapless.query.kql.binding.tabular import Tabular
 from gapless.query.kql.emission.sql import apply
-from gapless.query.kql.errors import KqlError
+from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.functions.registry import FUNCTIONS
 from gapless.query.kql.relational.relation import Aggregate, Concat, Filter, Join, Rows, Window
 from gapless.query.kql.relational.scalars import (
@@ -77,6 +77,10 @@ def rows_near(node: operators.Evaluate, rows: Rows, scope: Scope, tabular: Tabul
 def narrow(node: operators.Evaluate, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """A row for each value: the number of its row from 0 on, the name of its column, its text."""
     _arguments(node, 0, 0, "narrow()")
+    for each in rows.columns:
+        if each.type.name in ("bool", "real", "datetime", "timespan"):
+            what = f"narrow of a column of type {each.type.name}"
+            raise unsupported(what, node.call.at, f"convert {each.name}, with tostring()")
     context = tabular.context
     number = context.new_id()
     numbered = Window(rows.relation, [(number, apply("row_number()", (), LONG))], [], rows.order)

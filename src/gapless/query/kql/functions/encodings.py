@@ -10,12 +10,13 @@ from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.relational.scalars import (
     DYNAMIC,
     GUID,
+    LONG,
     NULLABLE_STRING,
     STRING,
     Scalar,
 )
 from gapless.query.kql.values.conversions import to_dynamic
-from gapless.query.kql.values.forms import certain_text
+from gapless.query.kql.values.forms import certain_text, ticks
 from gapless.query.kql.values.json_sql import array_text, is_array, let, numbers
 from gapless.query.kql.values.to_text import to_string
 
@@ -68,12 +69,17 @@ def _register_hash(name: str, function: str, title: str) -> None:
 _register_hash("hash_md5", "md5", "MD5")
 _register_hash("hash_sha1", "sha1", "SHA-1")
 _register_hash("hash_sha256", "sha256", "SHA-256")
-FAMILY.sql(
-    "hash(text: string): long",
-    "hash_xxhash64($1)",
-    "The XXH64 of a text, as a number.",
-    ("hash_xxhash64",),
+
+
+@FAMILY.function(
+    "hash(value: any): long", "The XXH64 of a text or of a datetime's ticks, as a number.", ["hash_xxhash64"]
 )
+def _hash(call: Call, arguments: Sequence[Scalar]) -> Scalar:
+    value = certain_text(ticks(arguments[0]))
+    if value.type.name not in ("string", "datetime"):
+        raise call.unsupported(f"a value of type {value.type.name}")
+    function = "hash_xxhash64" if value.type.name == "string" else "hash_xxhash64_of_ticks"
+    return apply(f"{function}($1)", (value,), LONG)
 
 
 #: The bytes of a GUID in their order in base64: those of its first three parts are backwards.
