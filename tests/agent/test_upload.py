@@ -565,6 +565,8 @@ def test_a_key_file_that_is_restored_needs_no_restart(rig: Rig) -> None:
     path.write_text(SIGNER.public_key)
     assert targets.read(config).receipt_key == SIGNER.public_key
     assert not targets.error
+    path.unlink()
+    assert targets.read(config).receipt_key == ""
 
 
 @pytest.mark.case("T57")

@@ -63,8 +63,8 @@ class Targets:
         self._pinned = key
 
     def _read_key(self) -> str:
-        """The key in the file, which people may restore while the agent runs; while that holds none, the one
-        that it held before."""
+        """The key in the file, which people may restore or remove while the agent runs; while it cannot be
+        read, or is none, the one that it held before."""
         self._key_error = ""
         try:
             data = read_small(self._disk, self._key_path)
@@ -72,7 +72,8 @@ class Targets:
             self._key_error = f"{self._key_path} cannot be read ({error.strerror}): make it readable"
             return self._pinned
         if data is None:
-            return self._pinned
+            self._pinned = ""
+            return ""
         key = data.decode("ascii", "replace").strip()
         if not is_key(key):
             self._key_error = f"{self._key_path} does not hold a key: restore it, or set gateway.receipt_key"
