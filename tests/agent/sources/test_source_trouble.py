@@ -7,7 +7,9 @@ import glob
 import os
 import resource
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -307,14 +309,25 @@ def test_a_directory_that_cannot_be_looked_at_is_left_out() -> None:
     assert left_s([*blind, Observed({A: 100}, {}, False)]) == 0
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_directory_without_permission_is_told_apart_from_an_empty_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pattern", ["**/*.log", "*/app.log"])
+def test_a_directory_without_permission_is_told_apart_from_an_empty_one(
+    tmp_path: Path, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     closed = tmp_path / "closed"
-    closed.mkdir(mode=0)
-    settings = FileSettings(paths=(f"{tmp_path}/**/*.log",))
-    assert observe(settings, (), OsHost()).blind
-    left_out = FileSettings(paths=settings.paths, exclude=(str(closed),))
-    assert not observe(left_out, (), OsHost()).blind
+    closed.mkdir()
+    stat, scandir = os.stat, os.scandir
+
+    def refused(path: str, call: Callable[..., Any]) -> Any:  # root would not be
+        if str(path).startswith(str(closed)):
+            raise DENIED
+        return call(path)
+
+    monkeypatch.setattr(os, "stat", lambda path: refused(path, stat))
+    monkeypatch.setattr(os, "scandir", lambda path: refused(path, scandir))
+    paths = (f"{tmp_path}/{pattern}",)
+    assert observe(FileSettings(paths=paths), (), OsHost()).blind
+    for exclude in (str(closed), "closed"):
+        assert not observe(FileSettings(paths=paths, exclude=(exclude,)), (), OsHost()).blind
 
 
 def test_events_without_bytes_flow_with_a_budget_of_nothing() -> None:

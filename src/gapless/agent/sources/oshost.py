@@ -54,7 +54,7 @@ class OsHost:
             seen
             for pattern in paths
             for seen in walk.files("", split_pattern(pattern))
-            if not any(path_matches(other, seen.path) for other in exclude)
+            if not walk.excludes(seen.path)
         ]
         return Scan(files, walk.failed)
 
@@ -83,8 +83,17 @@ class _Walk:
         self.failed: list[tuple[str, OSError]] = []
         self._left = entries_max
 
+    def excludes(self, path: str) -> bool:
+        return any(path_matches(other, path) for other in self._exclude)
+
+    def _fail(self, path: str, error: OSError) -> None:
+        if not self.excludes(path):
+            self.failed.append((path, error))
+
     def files(self, directory: str, parts: tuple[str, ...]) -> Iterator[Seen]:
         """The files below ``directory`` ("" is the root) that match the pattern's remaining parts."""
+        if self.excludes(directory):
+            return
         part, rest = parts[0], parts[1:]
         if not is_wild(part):
             path = f"{directory}/{part}"
@@ -110,19 +119,17 @@ class _Walk:
                 yield from self.files(entry.path, rest)
 
     def _entries(self, directory: str) -> list[os.DirEntry[str]]:
-        if any(path_matches(other, directory) for other in self._exclude):
-            return []
         try:
             with os.scandir(directory) as entries:
                 found = list(entries)
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            self.failed.append((directory, error))
+            self._fail(directory, error)
             return []
         self._left -= len(found)
         if self._left < 0:
-            self.failed.append((directory, OSError("too many entries below this pattern: narrow it")))
+            self._fail(directory, OSError("too many entries below this pattern: narrow it"))
             return []
         return found
 
@@ -130,14 +137,14 @@ class _Walk:
         try:
             return entry.is_dir()
         except OSError as error:
-            self.failed.append((entry.path, error))
+            self._fail(entry.path, error)
             return False
 
     def _stat(self, path: str, entry: os.DirEntry[str] | None) -> Seen | None:
         try:
             return _seen(path, entry)
         except OSError as error:
-            self.failed.append((path, error))
+            self._fail(path, error)
             return None
 
 

@@ -34,7 +34,7 @@ class FileSettings(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     matches the rotated names too (``app.log*``) finds every generation, also those that came and went
     while the agent was down for more than one rotation; no record is read twice for that.
     ``exclude``: patterns to leave out; without a slash they are compared with the file's name (``*.gz``).
-    A directory that matches one is not looked into.
+    A directory that matches one is not looked into: so name those below ``**`` that may not be read.
     ``start_at``: where files begin that are there at the very first start. Later ones begin at their
     beginning.
     ``line_bytes_max``: a longer line is cut into pieces of this many bytes, marked "part" and "last_part".
