@@ -27,8 +27,9 @@ def _on_spark() -> str:
     return (
         "## On Spark\n\nAll of it, with the same answers, but for what is listed here, which is refused with "
         "its position. So are `serialize` of rows without an order, `in (table)` inside of another "
-        "expression, and a value in a `datatable` that has to be computed. Any row that would do (`take`, "
-        "`take_any`, ties) may be another one than on DuckDB.\n\n" + table(("not on Spark", "why"), rows)
+        "expression, a table inside of `mv-apply`, and a value in a `datatable` that has to be computed. Any "
+        "row that would do (`take`, `take_any`, ties) may be another one than on DuckDB.\n\n"
+        + table(("not on Spark", "why"), rows)
     )
 
 

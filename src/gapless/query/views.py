@@ -57,7 +57,7 @@ def _rows(files: TableFiles, present: Set[str], wanted: Set[str] | None) -> str:
         for column in (*files.table.columns, *SYSTEM_COLUMNS)
     }
     stored = dict(values)
-    values |= _declared(files.table, values, wanted)
+    values |= declared_values(files.table, values, wanted)
     shown = [column.name for column in (*files.table.shown, *SYSTEM_COLUMNS)]
     if wanted is not None:
         shown = [name for name in shown if name in wanted or name in _OF_THE_WINDOW] or shown[:1]
@@ -98,9 +98,9 @@ def _computed(
     return f"SELECT {columns} FROM (WITH {IDENTITY} AS ({source}) {sql}) AS shaped({names})"
 
 
-def _declared(table: TableSchema, stored: Mapping[str, str], wanted: Set[str] | None) -> dict[str, str]:
-    """The values of declared columns; one that stands for a stored column leaves that to records that do not
-    have it."""
+def declared_values(table: TableSchema, stored: Mapping[str, str], wanted: Set[str] | None) -> dict[str, str]:
+    """DuckDB's SQL of the declared columns that are ``wanted``, or of all, from that of the ``stored`` ones.
+    One that stands for a stored column leaves that to records that do not have it."""
     if not table.declared:
         return {}
     # Not at the top: it loads a SQL generator, which a worker has when it is confined (``prepare``).

@@ -19,7 +19,6 @@ from gapless.query.spark.statements import Statements
 EVENTS = TableSchema("Events", (Column("TimeGenerated", "datetime"), Column("Id", "long")))
 TABLE = "datatable(t: datetime, k: string, n: long, d: dynamic)[]"
 REFUSED = {
-    "mv-apply": f"{TABLE}\n| mv-apply d on (take 1)",
     "partition": f"{TABLE}\n| partition by k (take 1)",
     "sample": f"{TABLE}\n| sample 1",
     "scan": f"{TABLE}\n| scan with (step s: true;)",

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from gapless.query.computed.registry import register
 from gapless.query.request import QueryLimits
 from gapless.query.sandbox import limit_memory, lock, open_connection
 
@@ -25,7 +26,7 @@ class Batches:
     sql: str
 
     def __call__(self, *arrays: pa.Array) -> pa.Array:
-        connection = engine()
+        connection = engine(self.sql)
         connection.register("batch", pa.table(list(arrays), names=list(self.names)))
         try:
             found: Any = connection.execute(self.sql).to_arrow_table()
@@ -34,10 +35,16 @@ class Batches:
         return found.column(0).combine_chunks()
 
 
+def engine(sql: str) -> duckdb.DuckDBPyConnection:
+    """This process's DuckDB, which can read nothing but what it is given, and knows what ``sql`` calls."""
+    connection, known = _locked()
+    register(connection, sql, known)
+    return connection
+
+
 @cache
-def engine() -> duckdb.DuckDBPyConnection:
-    """This process's DuckDB, which can read nothing but what it is given."""
+def _locked() -> tuple[duckdb.DuckDBPyConnection, set[str]]:
     connection = open_connection()
     limit_memory(connection, _LIMITS.memory_bytes_max)
     lock(connection, (), _LIMITS)
-    return connection
+    return connection, set()

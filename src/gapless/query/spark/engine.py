@@ -40,6 +40,7 @@ _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.variable.substitute": "false",  # ${...} in a text is that text
     "spark.sql.groupByOrdinal": "true",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",  # times before 1900 are what they say
 }
 _MESSAGE_CHARACTERS_MAX = 300
 _CANCEL_EVERY_S = 0.5
@@ -149,7 +150,10 @@ class _Query:
             rows = self._session.read.schema(schema).parquet(*files.paths)
         else:
             rows = self._session.createDataFrame([], schema)
+        is_declared = any(each.name == "TimeGenerated" for each in files.table.declared)
         for sign, us in ((">=", self._request.from_us), ("<", self._request.to_us)):
+            if us is not None and is_declared:
+                raise Refused(f"the window of {files.table.name} must be in the query on Spark: use where")
             if us is not None:
                 rows = rows.where(f"TimeGenerated {sign} timestamp_micros({us})")
         return rows

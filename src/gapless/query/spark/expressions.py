@@ -70,6 +70,30 @@ class Expressions(NativeExpressions):
         name, kind = self._functions.name_of(text, kinds)
         return Typed(exp.Anonymous(this=name, expressions=[value.sql for _, value in inputs.values()]), kind)
 
+    def rows_of(self, body: exp.Expression, outer: str) -> Typed:
+        """The rows of a subquery that sees the columns of this SELECT under the name ``outer``, and nothing
+        else: a list of structs."""
+        inputs: dict[str, Typed] = {}
+
+        def replaced(each: exp.Expression) -> exp.Expression:
+            if not (isinstance(each, exp.Column) and each.table == outer):
+                return each
+            value = self.native(exp.Column(this=each.this.copy()))
+            assert value is not None
+            inputs[each.name] = value
+            return exp.Column(this=exp.Identifier(this=argument(list(inputs).index(each.name) + 1)))
+
+        if body.find(exp.Rand) is not None:
+            raise unsupported("chance on Spark", 0)
+        rows = body.transform(replaced)
+        names = [each.alias for each in body.this.expressions]
+        fields = [exp.PropertyEQ(this=exp.Identifier(this=n), expression=exp.column(n)) for n in names]
+        listed = exp.Anonymous(this="list", expressions=[exp.Struct(expressions=fields)])
+        text = exp.Subquery(this=exp.Select(expressions=[listed]).from_(rows)).sql(Engine)
+        inputs = inputs or {"none": Typed(exp.cast(exp.Literal.number(0), "INT"), INT)}
+        name, kind = self._functions.name_of(text, tuple(value.kind for value in inputs.values()))
+        return Typed(exp.Anonymous(this=name, expressions=[value.sql for value in inputs.values()]), kind)
+
     def _collected(self, node: exp.Expression, given: Callable[[Typed], exp.Expression]) -> exp.Expression:
         """An aggregate that Spark lacks: it collects a group's rows, over which DuckDB computes it."""
         fields: dict[str, Typed] = {}

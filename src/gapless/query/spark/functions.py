@@ -44,9 +44,8 @@ def _kind_of(expression: str, kinds: Sequence[str]) -> str:
     columns = ", ".join(f"CAST(NULL AS {kind}) AS {argument(at)}" for at, kind in enumerate(kinds, start=1))
     try:
         # Beside a column, so that an aggregate fails: over a batch it would be one of those rows alone.
-        described = engine().execute(
-            f"SELECT {expression}, 0 + row_ FROM (SELECT {columns}, 0 AS row_) LIMIT 0"
-        )
+        sql = f"SELECT {expression}, 0 + row_ FROM (SELECT {columns}, 0 AS row_) LIMIT 0"
+        described = engine(sql).execute(sql)
     except duckdb.Error as error:
         raise unsupported(f"an expression on Spark ({str(error).splitlines()[0]})", 0) from None
     return normal(str(described.description[0][1]))

@@ -16,7 +16,6 @@ _FOR_EACH = "a query for each row of another"
 
 #: Operators: why Spark cannot do them.
 OPERATORS = {
-    "mv-apply": _FOR_EACH,
     "partition": _FOR_EACH,
     "sample": _CHANCE,
     "scan": _ROW_BY_ROW,
@@ -25,7 +24,6 @@ OPERATORS = {
 FUNCTIONS = {"rand": _CHANCE, "row_window_session": _ROW_BY_ROW}
 
 _NODES = {
-    operators.MvApply: "mv-apply",
     operators.Partition: "partition",
     operators.Sample: "sample",
     operators.ScanSteps: "scan",

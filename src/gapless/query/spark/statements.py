@@ -8,10 +8,13 @@ from typing import Any
 from sqlglot import exp
 
 from gapless.model.tables import SYSTEM_COLUMNS, TableSchema
+from gapless.query.kql.emission.sql import parsed
 from gapless.query.kql.errors import unsupported
+from gapless.query.sandbox import quoted_name
 from gapless.query.spark.expressions import Expressions
 from gapless.query.spark.functions import BatchFunctions
-from gapless.query.spark.kinds import BIGINT, KINDS_OF_TABLES, Typed, spark_type
+from gapless.query.spark.kinds import BIGINT, KINDS_OF_TABLES, Typed, field_kind, spark_type
+from gapless.query.views import declared_values
 
 _Columns = dict[str, str]
 
@@ -30,7 +33,7 @@ class Statements:
         tables = []
         for each in given.expressions if given is not None else ():
             if given is not None and given.args.get("recursive"):
-                raise unsupported("scan or row_window_session() on Spark", 0)
+                raise unsupported("scan, or row_window_session(), on Spark", 0)
             body, columns = self._statement(each.this)
             self._common[each.alias] = columns
             tables.append(exp.CTE(this=body, alias=each.args["alias"].copy()))
@@ -40,11 +43,18 @@ class Statements:
         return made
 
     def _statement(self, node: exp.Expression) -> tuple[exp.Expression, _Columns]:
-        if isinstance(node, exp.Union):
-            left, columns = self._statement(node.this)
-            right, _ = self._statement(node.expression)
-            return exp.Union(this=left, expression=right, distinct=False), columns
-        return self._select(node)
+        others: list[exp.Expression] = []
+        while isinstance(node, exp.Union):
+            others.append(node.expression)
+            node = node.this
+        whole, columns = self._select(node)
+        for each in reversed(others):
+            part, _ = self._select(each)
+            # By name: the first part has all columns, and Spark matches them by their places.
+            own = {value.alias_or_name: value for value in part.expressions}
+            part.set("expressions", [own.get(name) or _lacking(name, kind) for name, kind in columns.items()])
+            whole = exp.Union(this=whole, expression=part, distinct=False)
+        return whole, columns
 
     def _select(self, node: exp.Expression) -> tuple[exp.Expression, _Columns]:
         source, joins, columns = self._sources(node)
@@ -108,13 +118,32 @@ class Statements:
         joins: list[exp.Expression] = []
         for join in node.args.get("joins") or ():
             if join.kind == "CROSS":
-                raise unsupported("mv-apply or partition on Spark", 0)
+                source, columns = self._for_each(source, begin.this.alias, columns, join.this)
+                continue
             other, more = self._source(join.this)
             both = Expressions({**columns, **more}, self._functions, _no_value, self._statement)
             on = both.scalar(join.args["on"]).sql
             joins.append(exp.Join(this=other, on=on, side=join.args.get("side"), kind=join.args.get("kind")))
             columns = columns if join.kind in ("SEMI", "ANTI") else {**columns, **more}
         return source, joins, columns
+
+    def _for_each(
+        self, source: exp.Expression, name: str, columns: _Columns, body: exp.Expression
+    ) -> tuple[exp.Expression, _Columns]:
+        """For each row of ``source``, which is called ``name``, the rows of ``body``: DuckDB computes them as
+        a list, as long as they come from that row alone."""
+        if body.find(exp.Table) is not None:
+            raise unsupported("partition, or a table in mv-apply, on Spark", 0)
+        expressions = Expressions(columns, self._functions, _no_value, self._statement)
+        rows = expressions.rows_of(body, name)
+        kind = rows.kind.removesuffix("[]")
+        more = {each.alias: field_kind(kind, each.alias) for each in body.this.expressions}
+        own: list[exp.Expression] = [_column(each) for each in columns]
+        names = [exp.Identifier(this=each, quoted=True) for each in more]
+        inline = exp.Anonymous(this="inline", expressions=[rows.sql])
+        made = exp.Select(expressions=[*own, exp.Aliases(this=inline, expressions=names)])
+        made.set("from_", exp.From(this=source))
+        return exp.Subquery(this=made), {**columns, **more}
 
     def _source(self, node: Any) -> tuple[exp.Expression, _Columns]:
         match node:
@@ -129,8 +158,23 @@ class Statements:
         if not node.this.args.get("quoted"):
             return node.copy(), self._common[node.name]
         schema = self._tables[node.name]
-        stored = (*schema.columns, *SYSTEM_COLUMNS)
-        return node.copy(), {each.name: KINDS_OF_TABLES[each.type] for each in stored}
+        if schema.computed:
+            raise unsupported(f"table {node.name}, whose columns a rule computes, on Spark", 0)
+        stored = {each.name: KINDS_OF_TABLES[each.type] for each in (*schema.columns, *SYSTEM_COLUMNS)}
+        return self._with_declared(node, schema, stored) if schema.declared else (node.copy(), stored)
+
+    def _with_declared(
+        self, node: exp.Expression, schema: TableSchema, stored: _Columns
+    ) -> tuple[exp.Expression, _Columns]:
+        """A table beside its declared columns, as ``views`` computes them."""
+        expressions = Expressions(stored, self._functions, _no_value, self._statement)
+        values = {name: Typed(_column(name), kind) for name, kind in stored.items()}
+        names = {name: quoted_name(name) for name in stored}
+        for name, sql in declared_values(schema, names, None).items():
+            values[name] = expressions.scalar(parsed(sql))
+        made = exp.Select(expressions=[_named(value.sql, name) for name, value in values.items()])
+        made.set("from_", exp.From(this=node.copy()))
+        return exp.Subquery(this=made), {name: value.kind for name, value in values.items()}
 
     def _rows(self, node: exp.Values) -> tuple[exp.Expression, _Columns]:
         nothing = Expressions({}, self._functions, _no_value, self._statement)
@@ -146,11 +190,18 @@ class Statements:
         rows, columns = self._statement(query)
         ((name, kind),) = columns.items()
         self._values += 1
-        column = exp.Column(this=exp.Identifier(this=f"v{self._values}", quoted=True))
-        first = exp.Anonymous(this="first", expressions=[exp.Column(this=exp.Identifier(this=name))])
+        first = exp.Anonymous(this="first", expressions=[_column(name)])
         one = exp.Select(expressions=[_named(first, f"v{self._values}")])
         one.set("from_", exp.From(this=exp.Subquery(this=rows)))
-        return exp.Subquery(this=one), Typed(column, kind)
+        return exp.Subquery(this=one), Typed(_column(f"v{self._values}"), kind)
+
+
+def _column(name: str) -> exp.Expression:
+    return exp.Column(this=exp.Identifier(this=name, quoted=True))
+
+
+def _lacking(name: str, kind: str) -> exp.Expression:
+    return _named(exp.cast(exp.Null(), spark_type(kind), dialect="spark"), name)
 
 
 def _known(cell: Typed | None) -> Typed:
@@ -200,12 +251,10 @@ def _exploded(
     made: exp.Expression, kinds: _Columns, lists: Mapping[str, Typed]
 ) -> tuple[exp.Expression, _Columns]:
     """A row for each item of the lists that ``made`` has as columns, all at the same place."""
-    columns: list[exp.Expression] = [
-        exp.Column(this=exp.Identifier(this=name, quoted=True)) for name in kinds
-    ]
+    columns: list[exp.Expression] = [_column(name) for name in kinds]
     given = [
         exp.Coalesce(
-            this=exp.Column(this=exp.Identifier(this=name, quoted=True)),
+            this=_column(name),
             expressions=[exp.cast(exp.Anonymous(this="array"), spark_type(value.kind), dialect="spark")],
         )
         for name, value in lists.items()
