@@ -126,6 +126,24 @@ def test_a_multipolygon_is_what_its_polygons_are_together() -> None:
     assert inside is True
 
 
+def test_polygons_far_apart_and_large_ones() -> None:
+    squares = [
+        [[[x, y], [x + 1, y], [x + 1, y + 1], [x, y + 1], [x, y]]] for x in range(0, 40, 4) for y in (0, 9)
+    ]
+    many = json.dumps({"type": "MultiPolygon", "coordinates": squares})
+    # Two bands of more than half the globe's length, which overlap on its other side.
+    band = "[[-120,-10],[0,-10],[120,-10],[120,10],[0,10],[-120,10],[-120,-10]]"
+    other = "[[100,-5],[170,-5],[-100,-5],[-100,5],[170,5],[100,5],[100,-5]]"
+    parts, inside, outside, meet = values(
+        f"geo_polygon_area(dynamic({many})) / geo_polygon_area({polygon(str(squares[0][0]))})",
+        f"geo_point_in_polygon(36.5, 9.5, dynamic({many}))",
+        f"geo_point_in_polygon(35.5, 9.5, dynamic({many}))",
+        f"geo_intersects_2polygons({polygon(band)}, {polygon(other)})",
+    )
+    assert 19 < parts < 20
+    assert (inside, outside, meet) == (True, False, True)
+
+
 def test_a_hole_is_left_out() -> None:
     shell, hole = "[[0,0],[10,0],[10,10],[0,10],[0,0]]", "[[2,2],[2,8],[8,8],[8,2],[2,2]]"
     ring = polygon(shell, hole)

@@ -7,6 +7,10 @@ from functools import lru_cache
 from gapless.query.computed.edges import Edges
 from gapless.query.computed.geojson import KEPT, Polygons, inside, read_parts
 from gapless.query.computed.overlay import united
+from gapless.query.computed.sphere import angle
+
+#: What rounding may add to an angle, in radians.
+_MARGIN = 1e-12
 
 
 @lru_cache(maxsize=KEPT)
@@ -22,6 +26,9 @@ def read_polygons(text: str | None) -> Polygons | None:
 
 def shared_area(a: Polygons, b: Polygons) -> bool:
     """Whether polygons have a point in common."""
+    (center, radius), (other, other_radius) = a.cap, b.cap
+    if angle(center, other) > radius + other_radius + _MARGIN:
+        return False
     if meet(a.edges, b.edges):
         return True
     return any(inside(ring[0], b) for ring in a.rings()) or any(inside(ring[0], a) for ring in b.rings())

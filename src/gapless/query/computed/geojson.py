@@ -20,6 +20,7 @@ from gapless.query.computed.edges import Edge, Edges
 from gapless.query.computed.sphere import (
     Vector,
     added,
+    angle,
     between,
     dot,
     from_degrees,
@@ -40,6 +41,8 @@ _OPPOSITE = 1e-14
 Ring = tuple[Vector, ...]
 #: A point that is inside is found so far beside an edge, in radians, at a place where nothing else is likely.
 _BESIDE, _ALONG = 1e-11, 0.4567
+#: Points nearer than this have the shortest way between them nearer, too.
+_QUARTER = math.pi / 2 - 1e-9
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,19 @@ class Polygons:
     @cached_property
     def vertices(self) -> frozenset[Vector]:
         return frozenset(point for ring in self.rings() for point in ring)
+
+    @cached_property
+    def cap(self) -> tuple[Vector, float]:
+        """A point, and how far from it all is, in radians; a whole turn where that is not less than a
+        quarter, as then what is beside may be inside."""
+        total = (0.0, 0.0, 0.0)
+        for point in self.vertices:
+            total = added(total, point)
+        if not any(total):
+            return (1.0, 0.0, 0.0), math.tau
+        center = unit(total)
+        radius = max(angle(center, point) for point in self.vertices)
+        return center, radius if radius < _QUARTER else math.tau
 
     @cached_property
     def within(self) -> Vector:
