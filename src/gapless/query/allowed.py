@@ -132,7 +132,7 @@ COMPUTED = _names(
     geo_polygon_area geo_polygon_centroid geo_polygon_densify geo_polygon_perimeter geo_polygon_to_h3cells
     geo_polygon_to_s2cells geo_s2cell_neighbors geo_s2cell_to_central_point geo_s2cell_to_polygon
     geo_union_lines_array geo_union_polygons_array graph_components hash_xxhash64
-    hash_xxhash64_of_ticks
+    hash_xxhash64_of_ticks series_anomalies series_decomposed
     """
 )
 

@@ -89,6 +89,8 @@ FORMS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 DIFFERENCES = (
     "`dcount`, `percentile` and their like are exact where Kusto estimates.",
     "`basket` looks at all rows where Kusto may sample, and at ten columns at the most.",
+    "`series_decompose` and `series_decompose_anomalies` do what is documented; which period is found where"
+    " none is given, and how high scores are, may differ from Kusto in detail.",
     "Dynamic values are JSON: a datetime or timespan in them is a text.",
     "Tables of Microsoft Defender have their `TimeGenerated` as `Timestamp`, too, as its own queries need.",
     "A property of `AzureDiagnostics` that has no column (`name_s`, `name_d`, ...) is looked up in "

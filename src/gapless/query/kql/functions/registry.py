@@ -9,6 +9,7 @@ from gapless.query.kql.functions import (
     calendar_units,
     choices,
     computed,
+    decompositions,
     dynamics,
     empty,
     encodings,
@@ -75,6 +76,7 @@ FAMILIES = (
     series.FAMILY,
     series_fill.FAMILY,
     series_statistics.FAMILY,
+    decompositions.FAMILY,
 )
 
 FUNCTIONS: dict[str, Function] = {
