@@ -87,6 +87,7 @@ def test_runs_of_letters_in_formats_are_pairs() -> None:
         {
             "format_datetime(datetime(2007-03-09), 'dddd, MMMM d, yyyy')": "0909, 0303 9, 2007",
             "format_datetime(datetime(2007-03-09), 'ddd MMM')": "099 033",
+            "format_datetime(datetime(1907-03-09), 'y-M')": "7-3",
         }
     )
 

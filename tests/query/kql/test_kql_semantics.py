@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from kql_answers import result, rows, value
 
+from gapless.query.kql.errors import KqlError
+
 NULLS = "datatable(x: long)[1, 2, long(null)]"
 TEXTS = 'datatable(s: string)["alpha beta", "alphabet", "ALPHA-1", ""]'
 
@@ -356,3 +358,12 @@ def test_expressions_are_computed_once() -> None:
     """A chain in which each step names the last one twice would double each time, if written out."""
     steps = "".join(f" | extend a{n} = a{n - 1} + a{n - 1}" for n in range(1, 41))
     assert rows(f"datatable(a0: long)[1]{steps} | project a40") == [[2**40]]
+
+
+def test_parameters_of_a_query_have_their_defaults() -> None:
+    assert rows("declare query_parameters(a: long = 5, b: timespan = 1h); print a / 2, b") == [
+        [2, "01:00:00"]
+    ]
+    for given in ("a: long", "a: real = 5"):
+        with pytest.raises(KqlError, match="give the query parameter a a literal"):
+            rows(f"declare query_parameters({given}); print a")

@@ -34,6 +34,17 @@ def test_columns_that_every_table_has(ask: Ask) -> None:
     assert ask(text, language="kql").rows == [["Events", "", ""]]
 
 
+def test_a_join_has_the_columns_that_every_table_has_of_both(ask: Ask) -> None:
+    both = "Events | where Id == 1 | join kind=inner Events on Id | take 1 | project Type, Type1"
+    assert ask(both, language="kql").rows == [["Events", "Events"]]
+    right = "Events | where Id == 1 | project Id | join kind=inner Events on Id | take 1 | project Type"
+    assert ask(right, language="kql").rows == [["Events"]]
+    none = "Events | where Id == 1 | join kind=leftouter (Events | where Id == 2) on Id | take 1"
+    assert ask(f"{none} | project Type, Type1, isempty(Type1)", language="kql").rows == [["Events", "", True]]
+    semi = "Events | project Id | join kind=rightsemi Events on Id | take 1 | project Type"
+    assert ask(semi, language="kql").rows == [["Events"]]
+
+
 def test_conditions_reach_the_files(tables: tuple[TableFiles, ...]) -> None:
     """A time that is compared with a constant stays a column of the file, whose statistics can then help."""
     schemas = [files.table for files in tables]

@@ -56,11 +56,13 @@ def join(node: operators.Join, rows: Rows, scope: Scope, tabular: Tabular) -> Ro
         left, pairs = _deduplicated(left, pairs, tabular)
     matches = logical("and", [equal(one, other) for one, other in pairs], node.at)
     if node.kind in ("rightsemi", "rightanti"):
-        return Rows(Join(right.relation, left.relation, _KINDS[node.kind], matches), right.columns)
+        joined = Join(right.relation, left.relation, _KINDS[node.kind], matches)
+        return Rows(joined, right.columns, hidden=right.hidden)
     joined = Join(left.relation, right.relation, _KINDS[node.kind], matches)
     if node.kind in ("leftsemi", "leftanti"):
         return Rows(joined, left.columns, hidden=left.hidden)
-    return Rows(joined, _columns(node, left, right, pairs), hidden=left.hidden)
+    columns = _columns(node, left, right, pairs)
+    return Rows(joined, columns, hidden=_hidden(node, left, right, columns))
 
 
 def _conditions(node: operators.Join) -> list[tree.Expression]:
@@ -170,6 +172,18 @@ def _columns(node: operators.Join, left: Rows, right: Rows, pairs: list[tuple[Re
         shown = replace(column, name=name)
         columns.append(perhaps_null(shown) if right_may_lack else shown)
     return columns
+
+
+def _hidden(node: operators.Join, left: Rows, right: Rows, columns: list[Column]) -> list[Column]:
+    """The hidden columns of both sides, those of the right as they would be called if all could be seen."""
+    left_may_lack = node.kind in ("rightouter", "fullouter")
+    right_may_lack = node.kind in ("leftouter", "fullouter")
+    hidden = [perhaps_null(column) if left_may_lack else column for column in left.hidden]
+    for column in right.hidden:
+        name = free_name(column.name, (each.name for each in (*columns, *hidden)))
+        named = replace(column, name=name)
+        hidden.append(perhaps_null(named) if right_may_lack else named)
+    return hidden
 
 
 def perhaps_null(column: Column) -> Column:

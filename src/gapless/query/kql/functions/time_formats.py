@@ -19,7 +19,7 @@ from gapless.query.kql.values.values import TICKS_PER_DAY, TICKS_PER_SECOND
 
 FAMILY = Family("Formats of times")
 #: Parts of a format of a datetime; longer runs of a letter are read in pairs: dddd is dd and dd.
-_DATETIME_PART = re.compile(r"(yyyy|yy|MM?|dd?|hh?|HH?|mm?|ss?|f+|F+|tt|.)", re.DOTALL)
+_DATETIME_PART = re.compile(r"(yyyy|y{1,3}|MM?|dd?|hh?|HH?|mm?|ss?|f+|F+|tt|.)", re.DOTALL)
 _TIMESPAN_PART = re.compile(r"(d+|h+|H+|m+|s+|f+|F+|.)", re.DOTALL)
 _DELIMITERS = frozenset(" /-:,.[]_T")
 
@@ -33,6 +33,7 @@ def _format_datetime(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     known = {
         "yyyy": f"strftime({stamp}, '%Y')",
         "yy": f"strftime({stamp}, '%y')",
+        "y": f"CAST(year({stamp}) % 100 AS VARCHAR)",
         "MM": f"strftime({stamp}, '%m')",
         "M": f"CAST(month({stamp}) AS VARCHAR)",
         "dd": f"strftime({stamp}, '%d')",

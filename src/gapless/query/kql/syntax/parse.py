@@ -27,8 +27,8 @@ class _Parser(OperatorParser):
             if self.token.kind == "end":
                 break
             statement = self._statement()
-            if isinstance(statement, tree.Let):
-                lets.append(statement)
+            if isinstance(statement, list):
+                lets += statement
             else:
                 result = statement
             if self.token.kind == "end":
@@ -42,13 +42,32 @@ class _Parser(OperatorParser):
             raise KqlError("there is no query: write a table's name, or what begins with one", self.at)
         return tree.Query(0, lets, result, self.words())
 
-    def _statement(self) -> tree.Expression | tree.Let:
+    def _statement(self) -> tree.Expression | list[tree.Let]:
         if self.is_word("let"):
-            return self._let()
+            return [self._let()]
+        if self.is_word("declare") and self.peek().value == "query_parameters":
+            return self._query_parameters()
         word, following = self.token.value, self.peek()
         if self.token.kind == "name" and word in _UNSUPPORTED_STATEMENTS and following.kind == "name":
             raise unsupported(f"statement {word}", self.at)
         return self.pipeline()
+
+    def _query_parameters(self) -> list[tree.Let]:
+        """Names with the values that they have where nobody gives others, and here nobody does."""
+        self.take()
+        self.take()
+        self.expect("(")
+        lets = []
+        while not self.is_mark(")"):
+            each = self._parameter()
+            default = each.default
+            if not isinstance(default, tree.Literal) or default.type != each.type:
+                raise KqlError(f"give the query parameter {each.name} a literal of its type: = ...", each.at)
+            lets.append(tree.Let(each.at, each.name, default))
+            if not self.take_mark(","):
+                break
+        self.expect(")")
+        return lets
 
     def _let(self) -> tree.Let:
         at = self.take().start
