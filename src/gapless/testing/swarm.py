@@ -197,7 +197,7 @@ class Swarm:
         if part is not None:
             self._world.fault("platform part frozen", part.process.name)
             part.process.freeze()
-            self._while(self._some_s(self._random.choice((60, 60, 600))), part.process.thaw)
+            self._while(self._some_s(60), part.process.thaw)
 
     def _clock(self) -> None:
         host = self._host()
