@@ -32,6 +32,8 @@ def kept(text: str) -> list[int]:
         ("source\n| where now() == datetime(2024-09-02T13:00:00Z) and n between (2 .. 3)", [1, 2]),
         ("source | where n in (datatable(m: long) [1, 3])", [0, 2]),
         ("source | project-away d | where n > 1 | extend TimeGenerated = todatetime(Level)", [1, 2]),
+        ("source | project m = n + 1 | where m > 2 | project-rename k = m", [1, 2]),
+        ("source | parse-where Level with 'de' rest", [0]),
     ],
 )
 def test_where_keeps_what_it_says(text: str, rows: list[int]) -> None:
@@ -41,6 +43,12 @@ def test_where_keeps_what_it_says(text: str, rows: list[int]) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
+        ("source | extend a = now()", "depends on the time"),
+        ("source | extend a = datetime(now)", "datetime|depends on the time"),
+        ("source | extend a = rand()", "another one each time"),
+        ("source | extend a = toscalar(print 1)", "more than the record itself"),
+        ("source | extend a = _Stream", "no column _Stream"),
+        ("source | extend a = " + "-(" * 5000 + "n" + ")" * 5000, "nest"),
         ("source | extend TimeGenerated = todatetime(n)", "this TimeGenerated is not supported"),
         ("source | where n > 1 | take 1", "operator take is not supported"),
         ("source | where n in ((source | project n))", "asks for source again"),

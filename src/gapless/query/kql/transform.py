@@ -9,6 +9,7 @@ TimeGenerated alone is settled when the record is stored, so it can only be a fi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import NamedTuple
 
@@ -87,8 +88,8 @@ def transform(text: str, source: TableSchema, row: str, *, now_us: int) -> Trans
 
     Raises KqlError, with line and column, for a text that is no KQL, or does what is not supported.
     """
-    bound = _bind(text, TableSchema(source.name, (*source.columns, Column(row, "long"))), now_us)
-    try:
+    with _located(text):
+        bound = _bind(text, TableSchema(source.name, (*source.columns, Column(row, "long"))), now_us)
         shown = {TIME, *(column.name for column in bound.end.columns)}
         effect = Effect(
             filters=any(_filters(step) for step in bound.steps),
@@ -96,28 +97,41 @@ def transform(text: str, source: TableSchema, row: str, *, now_us: int) -> Trans
             drops=tuple(column.name for column in source.columns if column.name not in shown),
             computes=tuple(_column(each) for each in bound.computed),
         )
-    except KqlError as error:
-        raise error.located(text) from None
-    if effect.computes:
-        _check_lasting(text, source, now_us)
-    number = next(id for id, name in bound.scan.columns if name == row)
-    return Transform(_sql(bound, bound.end, [Ref(number, LONG)]), effect)
+        if effect.computes:
+            _check_lasting(text, source, now_us)
+        number = next(id for id, name in bound.scan.columns if name == row)
+        return Transform(_sql(bound, bound.end, [Ref(number, LONG)]), effect)
 
 
-def shaped_sql(
-    text: str, source: TableSchema, carried: Sequence[str] = (), *, now_us: int = 0
-) -> tuple[str, tuple[Column, ...]]:
+def shaped_sql(text: str, source: TableSchema, carried: Sequence[str] = ()) -> tuple[str, tuple[Column, ...]]:
     """SQL for DuckDB: all rows of ``source``, whatever ``text`` filters, with its columns ``carried`` as they
     are and then those that ``text`` computes, as tables hold them; and which these are.
 
     Raises KqlError as ``transform`` does.
     """
+    with _located(text):
+        return _shaped(text, source, carried, 0)
+
+
+def _shaped(
+    text: str, source: TableSchema, carried: Sequence[str], now_us: int
+) -> tuple[str, tuple[Column, ...]]:
     bound = _bind(text, source, now_us)
     ids = {name: id for id, name in bound.scan.columns}
     raw: list[Scalar] = [Ref(ids[name], STRING) for name in carried]
     made = [in_table_form(each.ref()) for each in bound.computed]
     rows = bound.end.changed(_unfiltered(bound.end.relation))
     return _sql(bound, rows, [*raw, *made]), tuple(map(_column, bound.computed))
+
+
+@contextmanager
+def _located(text: str) -> Iterator[None]:
+    try:
+        yield
+    except KqlError as error:
+        raise error.located(text) from None
+    except RecursionError:
+        raise KqlError("the transform is nested too deeply: make it simpler", 0).located(text) from None
 
 
 def _check_lasting(text: str, source: TableSchema, now_us: int) -> None:
@@ -130,10 +144,9 @@ def _check_lasting(text: str, source: TableSchema, now_us: int) -> None:
             lasting += [each.value for each in step.columns if each.names != [TIME]]
         elif not isinstance(step, operators.Where):
             lasting.append(step)
-    if _CLOCK & set(_calls(lasting)):
-        raise KqlError(_NO_CLOCK, 0).located(text)
-    if shaped_sql(text, source, now_us=now_us) != shaped_sql(text, source, now_us=now_us + _LATER_US):
-        raise KqlError(_NO_CLOCK, 0).located(text)
+    both = [_shaped(text, source, (), at_us) for at_us in (now_us, now_us + _LATER_US)]
+    if _CLOCK & set(_calls(lasting)) or both[0] != both[1]:
+        raise KqlError(_NO_CLOCK, 0)
 
 
 def _calls(node: object) -> Iterator[str]:
@@ -150,26 +163,21 @@ def _calls(node: object) -> Iterator[str]:
 
 def _bind(text: str, source: TableSchema, now_us: int) -> _Bound:
     context = Context({source.name: source}, EPOCH_TICKS + now_us * TICKS_PER_US, None)
-    try:
-        query = parse(text)
-        steps = _steps(query.result, source.name)
-        if sum(token.value == source.name for token in tokens(text)) > 1:
-            raise KqlError(f"it asks for {source.name} again: {_INSTEAD}", query.result.at)
-        binder = _Binder(context)
-        end = binder.query(query)
-        relation = end.relation
-        while isinstance(relation, (Filter, Extend)):
-            if isinstance(relation, Extend):
-                for _, value in relation.columns:
-                    _check_own(value)
-            relation = relation.input
-        if not isinstance(relation, Scan):
-            raise KqlError(f"it looks at more than the record itself: {_INSTEAD}", 0)
-        return _Bound(binder.start, end, relation, context, steps)
-    except KqlError as error:
-        raise error.located(text) from None
-    except RecursionError:
-        raise KqlError("the transform is nested too deeply: make it simpler", 0).located(text) from None
+    query = parse(text)
+    steps = _steps(query.result, source.name)
+    if sum(token.value == source.name for token in tokens(text)) > 1:
+        raise KqlError(f"it asks for {source.name} again: {_INSTEAD}", query.result.at)
+    binder = _Binder(context)
+    end = binder.query(query)
+    relation = end.relation
+    while isinstance(relation, (Filter, Extend)):
+        if isinstance(relation, Extend):
+            for _, value in relation.columns:
+                _check_own(value)
+        relation = relation.input
+    if not isinstance(relation, Scan):
+        raise KqlError(f"it looks at more than the record itself: {_INSTEAD}", 0)
+    return _Bound(binder.start, end, relation, context, steps)
 
 
 def _steps(result: tree.Expression, source: str) -> list[tree.Operator]:
