@@ -44,21 +44,18 @@ class Query:
         self._started_ns = time.monotonic_ns()
         self._request = request
         self._connection = connection
-        limits = request.limits
-        if len(request.text.encode(errors="replace")) > limits.text_bytes_max:
-            raise Refused(f"the query is longer than {limits.text_bytes_max} bytes: make it shorter")
+        check_length(request)
         self._now_us = clock.now_us()
         self._facts: list[Sequence[Sequence[Any]]] = []
         self._computed: set[str] = set()
         self._statement = self._as_sql()
         with _explaining(request):
-            limit_memory(connection, limits.memory_bytes_max)
+            limit_memory(connection, request.limits.memory_bytes_max)
             self._checked = self._check(self._statement)
         names = self._statement.tables if isinstance(self._statement, Question) else self._checked.tables
         self._reads = [files for files in request.tables if files.table.name in names]
         self.paths = [path for files in self._reads for path in files.paths]
-        if len(self.paths) > limits.files_max:
-            raise Refused(f"the query reads more than {limits.files_max} files: narrow --from and --to")
+        check_files(request, len(self.paths))
 
     def _as_sql(self) -> Statement | Question:
         request = self._request
@@ -127,6 +124,19 @@ def execute(request: QueryRequest) -> QueryResult:
     """
     with contextlib.closing(open_connection()) as connection:
         return Query(request, connection).run()
+
+
+def check_length(request: QueryRequest) -> None:
+    """Raise Refused if the text is longer than it may be."""
+    bytes_max = request.limits.text_bytes_max
+    if len(request.text.encode(errors="replace")) > bytes_max:
+        raise Refused(f"the query is longer than {bytes_max} bytes: make it shorter")
+
+
+def check_files(request: QueryRequest, files: int) -> None:
+    """Raise Refused if a query of so many files may not read them all."""
+    if files > request.limits.files_max:
+        raise Refused(f"the query reads more than {request.limits.files_max} files: narrow --from and --to")
 
 
 @contextlib.contextmanager

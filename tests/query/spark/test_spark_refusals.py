@@ -57,6 +57,19 @@ def test_sql_that_spark_lacks(text: str) -> None:
         Statements({"Events": EVENTS}, BatchFunctions()).query(translate(text, [EVENTS]).select)
 
 
+def test_limits_on_what_is_read(session: Any, ask: Any) -> None:
+    from gapless.query.spark.engine import execute
+
+    for limits, what in (
+        ({"text_bytes_max": 5}, "longer than 5 bytes"),
+        ({"files_max": 1}, "more than 1 files"),
+    ):
+        with pytest.raises(Refused, match=what):
+            execute(ask("union SigninLogs, AuditLogs | count", limits=QueryLimits(**limits)), session)
+    with pytest.raises(KqlError, match="line 2, column 3"):
+        execute(ask("SigninLogs\n| wehre 1"), session)
+
+
 def test_only_kql(session: Any, ask: Any) -> None:
     from gapless.query.spark.engine import execute
 

@@ -18,7 +18,7 @@ from sqlglot import exp
 from gapless import clock
 from gapless.model.errors import GaplessError, Refused, Unavailable
 from gapless.model.tables import SYSTEM_COLUMNS
-from gapless.query.engine import out_of_time
+from gapless.query.engine import check_files, check_length, out_of_time
 from gapless.query.kql.errors import KqlError
 from gapless.query.kql.translate import Question, Translation, translate_knowing
 from gapless.query.request import QueryRequest, QueryResult, TableFiles
@@ -88,11 +88,12 @@ class _Query:
     def answer(self) -> QueryResult:
         started_ns = time.monotonic_ns()
         request, limits = self._request, self._request.limits
+        check_length(request)
         refuse(request.text)
         translation = self._translation()
+        reads = self._reads(translation.tables)
         rows = self._rows(translation.select, translation.tables).limit(limits.rows_max + 1)
         columns, taken = _taken(rows.toArrow(), translation, request)
-        reads = self._reads(translation.tables)
         return QueryResult(
             columns=columns,
             rows_json=msgspec.Raw(taken.rows_json),
@@ -128,6 +129,7 @@ class _Query:
         from pyspark.sql.functions import arrow_udf
 
         reads = self._reads(names)
+        check_files(self._request, sum(len(files.paths) for files in reads))
         functions = BatchFunctions()
         statements = Statements({files.table.name: files.table for files in reads}, functions)
         try:

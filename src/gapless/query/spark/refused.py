@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from gapless.query.kql.errors import unsupported
+from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.syntax import operators, tree
 from gapless.query.kql.syntax.parse import parse
 
@@ -32,7 +32,11 @@ _NODES = {
 
 def refuse(text: str) -> None:
     """Raise KqlError at the first place of ``text`` that Spark cannot do."""
-    for node in _nodes(parse(text)):
+    try:
+        query = parse(text)
+    except (KqlError, RecursionError):
+        return  # whoever translates it says what is wrong, and where
+    for node in _nodes(query):
         if type(node) in _NODES:
             name = _NODES[type(node)]
             raise unsupported(f"operator {name} on Spark", node.at, OPERATORS[name]).located(text)
