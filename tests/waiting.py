@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
+def until(condition: Callable[[], object], timeout_s: float = 120.0) -> None:
     """Wait for another thread or process to make ``condition`` true. The limit is only for what hangs: far
     longer than a busy machine needs."""
     deadline_s = time.monotonic() + timeout_s

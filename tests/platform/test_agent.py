@@ -33,13 +33,13 @@ def test_from_a_file_to_a_verdict_and_a_silent_agent_is_named(
     host.write(0, 1_000)
     with host.runs() as process:
         until(lambda: host.stored() == list(range(1_000)))
-        until(lambda: host.audit()["verdict"] == "complete", 40)
+        until(lambda: host.audit()["verdict"] == "complete")
         assert {stream["coverage"] for stream in host.audit()["streams"]} == {"from-source"}
         uploader = host.status()["running"]["children"]["uploader"]["pid"]
         os.kill(uploader, signal.SIGSTOP)
         host.write(1_000, 500)
         until(lambda: "upload stalled" in {stream["state"] for stream in host.audit()["streams"]})
-        until(lambda: host.stored() == list(range(1_500)), 40)  # the watchdog has replaced it
+        until(lambda: host.stored() == list(range(1_500)))  # the watchdog has replaced it
         status = host.status()
         assert status["running"]["children"]["uploader"]["restarts"] == 1
         assert status["unsent_records"] == 0
@@ -139,7 +139,7 @@ def test_a_disk_set_back_is_noticed_and_nothing_is_lost(tmp_path: Path, platform
         path.write_bytes(content)
     host.write(1_000, 500)
     with host.runs():
-        until(lambda: stored() == set(range(1_500)), 40)
+        until(lambda: stored() == set(range(1_500)))
         until(lambda: host.status()["unsent_records"] == 0)
     epochs = [s for s in host.audit()["streams"] if s["agent"] == "host-10"]
     assert len(epochs) == 2

@@ -68,7 +68,7 @@ def complete(platform: Platform, tenant: str, count: int) -> None:
         assert totals["claimed"] <= count and totals["missing"] == totals["lost"] == 0
         return found["verdict"] == "complete" and totals["claimed"] == totals["stored"] == count
 
-    until(proven, 60)
+    until(proven)
     assert stored(platform, tenant) == list(range(count))
 
 
@@ -143,7 +143,7 @@ def test_a_gateway_killed_in_the_middle_of_uploads_leaves_every_record_stored_on
         if number == 0:
             for sender in senders:
                 sender.start()
-        until(lambda: points.waiting() == [], 60)
+        until(lambda: points.waiting() == [])
     for sender in senders:
         sender.join(120)
         assert not sender.is_alive()
@@ -170,7 +170,7 @@ def test_what_a_rule_filters_is_counted_and_kept_in_the_journal(platform: Platfo
         found = audit(platform, "sieved")
         return found["verdict"] == "complete" and wanted.items() <= found["totals"].items()
 
-    until(counted, 60)
+    until(counted)
     assert stored(platform, "sieved") == [n for n in range(90) if n % 3]
     (filtered,) = (row for row in audit(platform, "sieved")["streams"] if row["filtered"])
     assert (filtered["claimed"], filtered["source"]) == (30, f"{rule}:{STREAM}:filtered")
@@ -198,7 +198,7 @@ def test_what_a_rule_declares_are_columns_of_all_that_is_in_its_table(platform: 
         assert isinstance(answer, LogsQueryResult)
         return [list(row) for row in answer.tables[0].rows]
 
-    until(lambda: rows("App_CL | count") == [[4]], 60)
+    until(lambda: rows("App_CL | count") == [[4]])
     assert rows("App_CL | where Status == 'x' | summarize count(), sum(n), max(Took)") == [
         [2, 7, "00:00:01.5000000"]
     ]
@@ -245,7 +245,7 @@ def test_a_transform_says_which_time_is_the_records_and_which_columns_are_shown(
         found = audit(platform, "timed")
         return found["verdict"] == "complete" and wanted.items() <= found["totals"].items()
 
-    until(counted, 60)
+    until(counted)
     text = (
         f"{TABLE} | summarize n = count() by _TimeSource, Level, "
         "t = iff(TimeGenerated > ago(1d), '', format_datetime(TimeGenerated, 'MM-dd')) | sort by t, Level, n"
@@ -287,7 +287,7 @@ def test_a_rule_as_azure_writes_it_computes_its_columns(platform: Platform, tmp_
         assert isinstance(answer, LogsQueryResult)
         return [list(row) for row in answer.tables[0].rows]
 
-    until(lambda: rows("MyTable_CL | count") == [[1]], 60)
+    until(lambda: rows("MyTable_CL | count") == [[1]])
     platform.done("dcr", "delete", rule)
     at = datetime(2024, 9, 2, 15, 4, 5, 123456, UTC)
     text = "MyTable_CL | where ExtendedColumn == 'AppMetric1'"

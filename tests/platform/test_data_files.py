@@ -56,19 +56,19 @@ def test_a_file_that_is_deleted_or_altered_comes_back_and_nothing_is_served_as_c
     everything = list(range(RECORDS))
     with up(data):
         _send(data, 0, RECORDS)
-        until(lambda: _audited(data)["verdict"] == "complete", 60)
+        until(lambda: _audited(data)["verdict"] == "complete")
         (path,) = _files(data)
         path.unlink()
         # From here on no answer that lacks rows may call itself complete.
-        until(lambda: _is_honest(data, everything) and _files(data) and _files(data) != [path], 60)
-        until(lambda: _ids(data) == everything and _audited(data)["verdict"] == "complete", 60)
+        until(lambda: _is_honest(data, everything) and _files(data) and _files(data) != [path])
+        until(lambda: _ids(data) == everything and _audited(data)["verdict"] == "complete")
     (path,) = _files(data)
     altered = bytearray(path.read_bytes())
     altered[len(altered) // 2] ^= 0x10
     path.write_bytes(altered)
     with up(data):
-        until(lambda: path not in _files(data) or _files(data) != [path], 60)
-        until(lambda: _ids(data) == everything and _audited(data)["verdict"] == "complete", 60)
+        until(lambda: path not in _files(data) or _files(data) != [path])
+        until(lambda: _ids(data) == everything and _audited(data)["verdict"] == "complete")
         assert _audited(data)["totals"]["stored"] == RECORDS
         damaged = [each for each in _told(data) if each["kind"] == "file_damaged"]
         assert len(damaged) == 2 and {each["state"] for each in damaged} == {"closed"}
@@ -122,7 +122,7 @@ def test_a_file_that_neither_disk_nor_journal_has_is_a_loss_with_its_ranges(tmp_
     with up(data):
         _send(data, 0, RECORDS)
         _send(data, RECORDS, RECORDS + 7)
-        until(lambda: _audited(data)["totals"]["stored"] == RECORDS + 7, 60)
+        until(lambda: _audited(data)["totals"]["stored"] == RECORDS + 7)
     (segment,) = (data / "journal").glob("*.log")
     raw = bytearray(segment.read_bytes())
     at = raw.find(b'"table":"App_CL"')
@@ -131,9 +131,9 @@ def test_a_file_that_neither_disk_nor_journal_has_is_a_loss_with_its_ranges(tmp_
     for path in _files(data):
         path.unlink()
     with up(data):
-        until(lambda: _audited(data)["totals"]["lost"] == RECORDS, 60)
-        until(lambda: _ids(data) == list(range(RECORDS, RECORDS + 7)), 60)
-        until(lambda: _audited(data)["verdict"] == "incomplete", 60)
+        until(lambda: _audited(data)["totals"]["lost"] == RECORDS)
+        until(lambda: _ids(data) == list(range(RECORDS, RECORDS + 7)))
+        until(lambda: _audited(data)["verdict"] == "incomplete")
         report = _audited(data)
         (loss,) = [loss for stream in report["streams"] for loss in stream["losses"]]
         assert (loss["cause"], loss["ranges"]) == ("journal_corrupt", [[0, RECORDS]])
