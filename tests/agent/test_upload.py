@@ -36,7 +36,7 @@ from upload_rig import (
     slow_reader,
 )
 
-from gapless.agent.acks import AckWriter
+from gapless.agent.acks import AckWriter, Outcome
 from gapless.agent.channel import Stopped
 from gapless.agent.dispatch import Answer, UploadSettings
 from gapless.agent.follow import SpoolView
@@ -46,6 +46,7 @@ from gapless.agent.transport import HttpTransport, Reply
 from gapless.agent.upload import upload
 from gapless.agent.uploader import Uploader
 from gapless.log.layout import segment_bases, segment_path
+from gapless.log.reader import LogReader
 from gapless.model.errors import Unavailable
 from gapless.testing.disk import SimDisk
 from gapless.testing.faults import Fault, faults
@@ -578,3 +579,16 @@ def test_a_token_file_that_looks_the_same_is_read_again(rig: Rig) -> None:
     rig.token_file.write_text("SECRET\n")
     os.utime(rig.token_file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert targets.read(config).token == "SECRET"
+
+
+def test_readers_that_were_not_told_of_the_last_outcome_hear_of_it_though_none_follows() -> None:
+    """The disk took an outcome, and refused the little file that says so."""
+    disk = SimDisk(Random(1))
+    acks = AckWriter(disk, "acks", spool_first=lambda: 0)
+    disk.before_effect = faults(Fault("write", errno.EIO, path_end="durable"))
+    outcome = Outcome(what="refused", position=0, stream="s", epoch="e", first=0, next=1, digest="d", at_us=1)
+    acks.write([outcome])
+    reader = LogReader(disk, "acks")
+    before = reader.durable()
+    acks.mend()
+    assert reader.durable() > before

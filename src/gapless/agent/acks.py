@@ -206,6 +206,7 @@ class AckWriter:
     def mend(self) -> bool:
         """Read the log as others do, and write all of it anew if they cannot: what rotted is known to nobody
         else. True if that was so; durable on return. Raises Unavailable."""
+        self._log.sync()  # readers may not have been told of what was written last
         position = self._log.first
         damaged = False
         while frames := self._reader.read(position, bytes_max=1 << 20):
