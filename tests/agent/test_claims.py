@@ -196,5 +196,10 @@ def test_statements_that_nobody_answers_are_never_so_many_that_a_late_one_is_a_r
     said = [say("no answer" if number % 2 else Response(504, b"")) for number in range(100)]
     assert len(set(said)) <= CLAIMS_LATE_MAX // 2
     assert said == sorted(said) and said[0] == first + 1
+    # Nor if its process is started anew meanwhile.
+    for restart in range(1, 4):
+        claiming = Claiming(Alone(), machine)
+        assert {say("no answer") for _ in range(100)} == {said[-1] + restart}
+    said.append(said[-1] + 3)
     assert say(Response(200, b"{}")) == said[-1]
     assert [say(Response(400, b"")), say(Response(400, b""))] == [said[-1] + 1, said[-1] + 2]

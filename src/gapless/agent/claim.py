@@ -108,7 +108,6 @@ class Claiming:
         self._filling = Filling()
         self._attention: dict[StreamKey, Attention] = {}
         self._fills_in_s: float | None = None
-        self._unanswered = 0
         self._last: Signed | None = None
 
     def next(self) -> Statement | None:
@@ -122,9 +121,9 @@ class Claiming:
             self._say(str(error))
             return None
         limit_s = 2 * max(_ANSWER_S_MIN, config.agent.claim_interval_s)
-        if self._unanswered >= _UNANSWERED_MAX and self._last is not None:
-            return Statement(self._url(config), self._last, limit_s)
         view, acks, claimant = self._opened
+        if claimant.unanswered >= _UNANSWERED_MAX and self._last is not None:
+            return Statement(self._url(config), self._last, limit_s)
         claimant.interval_s = config.agent.claim_interval_s
         try:
             witnessed = self._witnessed(config, view, acks)
@@ -137,8 +136,8 @@ class Claiming:
     def finished(self, outcome: Response | str) -> None:
         """The last statement was answered, or was not: then why. The next one goes to the next URL then."""
         assert self._opened is not None
-        held = isinstance(outcome, str) or outcome.status in _HELD
-        self._unanswered = self._unanswered + 1 if held else 0
+        if not isinstance(outcome, str) and outcome.status not in _HELD:
+            self._opened.claimant.heard()
         try:
             answer = _answer(self._url(self._supervised.config), outcome)
         except Unavailable as error:

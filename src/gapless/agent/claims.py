@@ -21,7 +21,8 @@ from gapless.model.stream import StreamKey
 class Chain(msgspec.Struct, frozen=True):
     """The number of the next statement, the digest of the last, the losses that the platform has, and up to
     when it was told of restarts. ``position``: how far the spool was read for the last statement; ``said``:
-    which ``next`` that named for each epoch."""
+    which ``next`` that named for each epoch. ``heard``: somebody answered to the statements before this
+    number, as was known when the last was made."""
 
     n: int = 0
     prev: str = ""
@@ -29,6 +30,7 @@ class Chain(msgspec.Struct, frozen=True):
     restarts_until_us: int = 0
     position: int = 0
     said: dict[str, int] = {}
+    heard: int = 0
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,6 +150,17 @@ class Claimant:
         self._said_restarts_us = 0
         self.interval_s = interval_s
         self._chain = read_chain(disk, path) or Chain()
+        self._heard = self._chain.heard
+
+    @property
+    def unanswered(self) -> int:
+        """How many statements were made since somebody answered to one; of an earlier process' at most one
+        too many."""
+        return self._chain.n - self._heard
+
+    def heard(self) -> None:
+        """Somebody answered to the last statement, whatever."""
+        self._heard = self._chain.n
 
     @property
     def answered(self) -> Collection[str]:
@@ -189,6 +202,7 @@ class Claimant:
                 answered=answered,
                 position=max(position, durable),
                 said=nexts if durable >= position else self._chain.said | nexts,
+                heard=self._heard,
             )
         )
         self._said_restarts_us = max((r.at_us for r in claims.restarts), default=0)
