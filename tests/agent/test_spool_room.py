@@ -16,6 +16,7 @@ from gapless.agent.spool import Spool, Times
 from gapless.agent.spool_room import ROOM_MARGIN_BYTES
 from gapless.agent.spool_settings import SpoolSettings
 from gapless.log.layout import segment_path
+from gapless.model.errors import Unavailable
 from gapless.model.stream import StreamKey
 from gapless.testing.disk import Fate, SimDisk
 from gapless.testing.faults import Fault, faults
@@ -73,6 +74,21 @@ def test_what_readers_were_not_told_of_yet_is_not_unreadable() -> None:
     add(spool, 1)
     assert [(batch.first, batch.next) for batch in batches(disk)] == [(0, 1), (1, 2)]
     assert not spool.state.losses
+
+
+def test_what_went_though_not_durably_so_is_not_unreadable() -> None:
+    """Whoever uploads sees that a segment is gone, and forgets what became of it."""
+    disk, mints, acks = SimDisk(Random(1)), count(1), Acks()
+    spool = opened(disk, mints)
+    add(spool, 2_500)
+    add(spool, 2_500)
+    receive(acks, batches(disk)[0])
+    disk.before_effect = faults(Fault("sync_dir", errno.EIO))
+    with pytest.raises(Unavailable):
+        spool.room.free(acks)
+    assert len(batches(disk)) == 1
+    assert not spool.room.give_up_unreadable(Acks()) and not spool.state.losses
+    assert spool.room.free(Acks()) == 1
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -35,6 +35,9 @@ class SpoolRoom:
         self._settings = settings
         self._now_us = now_us
         self._checked = 0  # of the oldest segment, what was seen to be readable
+        # Before this, all was settled or declared when it was to go. A segment may be gone while its removal
+        # is not durable: it cannot be read then, and others have forgotten what became of it.
+        self._let_go = 0
 
     def left_bytes(self) -> int:
         """How many payload bytes may be added now, by the spool's size and by what the disk has free."""
@@ -51,7 +54,8 @@ class SpoolRoom:
         self._roll(acks)
         settled = self._log.writer.first
         for base, end in self._log.writer.segments()[:-1]:
-            if not all(acks.settles(batch) for batch in self._log.view.between(base, end)):
+            waited_for = self._log.view.between(max(base, self._let_go), end)
+            if not all(acks.settles(batch) for batch in waited_for):
                 break
             settled = end
         return self._drop_before(settled)
@@ -89,7 +93,7 @@ class SpoolRoom:
         gone: list[Spooled] = []
         # What readers could not be told of, because the disk refused just that, none of them can read yet.
         told = min(end, self._log.view.durable())
-        for batch in self._log.view.between(max(base, self._checked), told):
+        for batch in self._log.view.between(max(base, self._checked, self._let_go), told):
             if bytes_max <= 0:
                 break
             self._checked = batch.next_position
@@ -146,6 +150,7 @@ class SpoolRoom:
         self._log.append(SpoolKind.LOSS, LossNote(loss), loss.stream)
 
     def _drop_before(self, position: int) -> int:
+        self._let_go = max(self._let_go, position)
         dropped = self._log.writer.drop_before(position)
         self._log.view.forget_before(self._log.writer.first)
         return dropped
