@@ -181,20 +181,26 @@ class Verdict:
         return any(book.gaps(now_us, lag_us) for book in stream.epochs.values())
 
     def _unheard_of(self, record: bytes, ledger: Ledger) -> bool:
-        """Whether nobody can know of a record: it went with a machine that was taken away, or two machines
-        have one name and count as one, and no word of what is only in this one's spool arrived."""
+        """Whether nobody can know of a record: it went with a machine that was taken away, or with the state
+        of one that was set back, or two machines have one name and count as one; and no word of what was only
+        in that one's spool arrived."""
         emission = self._oracle.emitted[record]
         named = [host for host in self._hosts if host.name == emission.agent]
-        if len(named) == 1 and not named[0].removed:
+        if len(named) == 1 and not named[0].removed and "rolled back" not in self._excuses(emission.agent):
             return False
         stream = ledger.streams.get(emission.stream)
         books = {} if stream is None else stream.epochs
         return all(
             epoch not in books
             or seq >= books[epoch].next
-            or (seq in self._oracle.lake[stream_id, epoch] and not books[epoch].disputed)
+            or (self._is_taken(stream_id, epoch, seq) and not books[epoch].disputed)
             for stream_id, epoch, seq in self._oracle.identities.get(record, ())
         )
+
+    def _is_taken(self, stream_id: str, epoch: str, seq: int) -> bool:
+        """Whether the lake has a record with this seq, or a rule kept it out."""
+        key = stream_id, epoch
+        return seq in self._oracle.lake[key] or bool(self._oracle.filtered[key].overlap(seq, seq + 1))
 
     def _open_findings(self) -> Iterator[str]:
         store = self._platform.store
