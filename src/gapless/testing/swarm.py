@@ -120,6 +120,7 @@ class Swarm:
                 part.process.spare()
         self._platform.start()
         for host in self._hosts:
+            self._restore_receipt_key(host)  # a clone has the damaged one, too
             host.load(host.text)
             for child in host.children.values():
                 child.process.thaw()
