@@ -160,8 +160,11 @@ class Verdict:
             raise Violation("no loss without cause", text)
 
     def _check_gap(self, stream_id: str, epoch: str, gap: Gap) -> None:
-        """What is missing is nowhere, nor under the seq that it was given instead."""
+        """What is missing is nowhere, nor under the seq that it was given instead, unless the journal had it
+        under both, and lost it under the first."""
         for seq in range(gap.first, gap.next):
+            if self._oracle.rotten[stream_id, epoch].overlap(seq, seq + 1):
+                continue
             now = self._oracle.renumbered.get((stream_id, epoch, seq))
             while now is not None:
                 if now[1] in self._oracle.lake[stream_id, now[0]]:
