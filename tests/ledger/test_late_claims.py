@@ -15,14 +15,14 @@ from .support import FIRST, SECOND, STREAM, Agent, header, says
 SIGNER = Signer(b"k" * 32)
 
 
-def chain(*nexts: int, start: int = 0, prev: str = "") -> list[Signed]:
+def chain(*nexts: int, start: int = 0, prev: str = "", signer: Signer = SIGNER) -> list[Signed]:
     """Statements of one agent, each with another ``next``."""
     signed = []
     for n, next_ in enumerate(nexts, start):
         claims = ClaimSet(
             agent="host-7", n=n, prev=prev, at_us=n * SECOND, interval_s=2.0, streams=(says(next_),)
         )
-        signed.append(SIGNER.sign(claims))
+        signed.append(signer.sign(claims))
         prev = statement_digest(signed[-1].statement)
     return signed
 
@@ -137,6 +137,42 @@ def test_a_replaced_key_that_uses_a_number_twice_was_rolled_back() -> None:
     kinds = {finding.kind for finding in restored.claim(ledger, 30 * SECOND, says(40))}
     assert "rollback" in kinds
     assert ledger.streams[STREAM.id].epochs[FIRST.epoch].disputed
+
+
+def test_a_chain_whose_key_was_damaged_is_late_like_any_other() -> None:
+    """The key is replaced and the chain goes on: the first statement, with the old key, arrives last."""
+    ledger = Ledger()
+    [before] = chain(10)
+    [after] = chain(20, start=1, prev=statement_digest(before.statement), signer=Signer(b"n" * 32))
+    assert [ledger.claims(each, SECOND) for each in (after, before)] == [[], []]
+    book = ledger.streams[STREAM.id].epochs[FIRST.epoch]
+    assert (book.claimed_next, book.disputed) == (20, False)
+    [goes_on] = chain(30, start=2, prev=statement_digest(after.statement))
+    assert [finding.kind for finding in ledger.claims(goes_on, SECOND)] == ["agent_key_changed"]
+
+
+def test_a_replaced_chain_whose_key_was_damaged_is_outdated_like_any_other() -> None:
+    """Two statements with a key that nobody heard of arrive when their chain was lost and another began."""
+    ledger, new = Ledger(), Agent(private_key=b"o" * 32)
+    [first] = chain(10)
+    later = chain(20, 30, start=1, prev=statement_digest(first.statement), signer=Signer(b"n" * 32))
+    assert ledger.claims(first, SECOND) == []
+    [changed] = new.claim(ledger, 2 * SECOND, says(40))
+    assert changed.kind == "agent_key_changed"
+    assert [ledger.claims(each, 3 * SECOND) for each in later] == [[], []]
+    assert new.claim(ledger, 4 * SECOND, says(50)) == []
+    assert not ledger.streams[STREAM.id].epochs[FIRST.epoch].disputed
+
+
+def test_two_keys_that_follow_the_same_statement_are_two_agents() -> None:
+    ledger = Ledger()
+    [first] = chain(10)
+    prev = statement_digest(first.statement)
+    [one] = chain(20, start=1, prev=prev, signer=Signer(b"n" * 32))
+    [other] = chain(21, start=1, prev=prev, signer=Signer(b"o" * 32))
+    assert ledger.claims(first, SECOND) == []
+    assert [finding.kind for finding in ledger.claims(one, SECOND)] == ["agent_key_changed"]
+    assert "rollback" in {finding.kind for finding in ledger.claims(other, SECOND)}
 
 
 def test_an_agent_that_doubts_its_count_is_heard_and_is_no_step_back() -> None:

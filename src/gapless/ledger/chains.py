@@ -32,6 +32,11 @@ class Chain(msgspec.Struct, kw_only=True):
         said = self.digests.get(claims.n, digest), self.digests.get(claims.n - 1, claims.prev)
         return said != (digest, claims.prev)
 
+    def has(self, claims: ClaimSet, digest: str) -> bool:
+        """Whether a statement is one of the chain, or follows one of it, whoever signed it."""
+        follows = claims.prev != "" and self.digests.get(claims.n - 1) == claims.prev
+        return follows or self.digests.get(claims.n) == digest
+
     def learned(self, claims: ClaimSet, digest: str) -> dict[int, str]:
         """``digests`` after a statement; what was known first stays."""
         learned = {claims.n: digest, claims.n - 1: claims.prev} | self.digests
@@ -50,30 +55,36 @@ class AgentBook(msgspec.Struct, kw_only=True):
 
     def standing(self, key: str, claims: ClaimSet, digest: str) -> Standing:
         """How a statement, signed with ``key``, stands to what is known."""
-        chain = self.chain if key == self.key else self.replaced.get(key)
-        if chain is None:
+        of = self._chain_key(key, claims, digest)
+        if of is None:
             return "next"
+        chain = self.chain if of == self.key else self.replaced[of]
         if chain.contradicts(claims, digest) or claims.n < chain.n - LATE_MAX:
             return "contradicts"
-        if key == self.key:
+        if of == self.key:
             return "late" if claims.n < chain.n else "next"
         # A chain may go on for as long after another took its place.
         return "outdated" if claims.n <= chain.n + LATE_MAX else "next"
 
     def take(self, key: str, claims: ClaimSet, digest: str, standing: Standing) -> None:
-        """Go on with a statement's chain. One that is outdated leaves its own where it was replaced: who goes
-        on with it for long is in use again."""
-        if standing == "outdated":
-            old = self.replaced[key]
-            self.replaced[key] = Chain(n=old.n, digests=old.learned(claims, digest))
-            return
-        if key != self.key:
+        """Go on with a statement's chain. One that is late or outdated leaves its own where it stands: who
+        goes on with a replaced one for long is in use again."""
+        of = self._chain_key(key, claims, digest)
+        if standing == "outdated" and of is not None:
+            old = self.replaced[of]
+            self.replaced[of] = Chain(n=old.n, digests=old.learned(claims, digest))
+        elif key == self.key or standing == "late":
+            self.chain = Chain(n=max(self.chain.n, claims.n), digests=self.chain.learned(claims, digest))
+        else:
             chain = self.replaced.pop(key, Chain(n=claims.n))
             self.replaced[self.key] = self.chain
             for oldest in list(self.replaced)[:-_REPLACED_MAX]:
                 del self.replaced[oldest]
             self.key = key
             self.chain = Chain(n=claims.n, digests=chain.learned(claims, digest))
-            return
-        n = max(self.chain.n, claims.n)
-        self.chain = Chain(n=n, digests=self.chain.learned(claims, digest))
+
+    def _chain_key(self, key: str, claims: ClaimSet, digest: str) -> str | None:
+        """The key by which the chain of a statement is known here; None: it begins another. A key that was
+        damaged is replaced and its chain goes on, so it may be another than the statement's."""
+        known = {self.key: self.chain} | self.replaced
+        return key if key in known else next((of for of in known if known[of].has(claims, digest)), None)

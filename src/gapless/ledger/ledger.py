@@ -322,6 +322,7 @@ class Ledger:
         known = self.agents.get((tenant, claims.agent))
         self.changed_agents.add((tenant, claims.agent))
         seen = known.restarts if known else ()
+        speaks_now = standing not in ("late", "outdated")
         restarts = claims.restarts[-_RESTARTS_MAX:]
         findings = [
             events.restarted(tenant, claims.agent, restart, received_us)
@@ -331,11 +332,11 @@ class Ledger:
         if known is None:
             known = AgentBook(key=key, chain=Chain(n=claims.n), last_claim_us=received_us)
             self.agents[tenant, claims.agent] = known
-        elif known.key != key and standing != "outdated":
+        elif known.key != key and speaks_now:
             findings.append(events.key_changed(tenant, claims.agent, key, received_us))
         if standing == "contradicts":
             findings.append(events.rolled_back(tenant, claims.agent, key, claims.n, received_us))
-        if standing != "outdated" and (known.key != key or claims.n >= known.chain.n):
+        if speaks_now:
             known.restarts = restarts
         known.last_claim_us = max(known.last_claim_us, received_us)
         known.take(key, claims, digest, standing)
