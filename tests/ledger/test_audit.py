@@ -350,6 +350,20 @@ def test_a_decommissioned_stream_holds_nobody_back_and_what_it_held_is_missing()
     assert judged(ledger, 140 * SECOND).verdict == "complete"
 
 
+def test_a_decommissioned_stream_whose_agent_speaks_after_all_is_expected_again() -> None:
+    """A mistake of an operator, or claims that waited in a gateway: neither hides a silence."""
+    ledger, agent = Ledger(), Agent()
+    agent.claim(ledger, SECOND, says(0))
+    ledger.decommission(STREAM.id, 2 * SECOND)
+    agent.claim(ledger, 3 * SECOND, says(15, held=((0, 15),)))
+    report = judged(ledger, 100 * SECOND)
+    assert (report.verdict, report.streams[0].state, report.totals.pending) == ("unknown", "agent silent", 15)
+    ledger.decommission(STREAM.id, 100 * SECOND)
+    judged(ledger, 101 * SECOND)
+    report = judged(ledger, 120 * SECOND)
+    assert (report.verdict, report.totals.missing) == ("incomplete", 15)
+
+
 def test_what_is_said_of_streams_that_are_not_the_agents_counts_for_nothing() -> None:
     ledger = Ledger()
     other = StreamKey("fabrikam", "SigninLogs", "host-7", "entra")

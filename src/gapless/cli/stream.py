@@ -30,7 +30,8 @@ def decommission(
 ) -> None:
     """End a stream for good: its silence is no alarm any more, and its books stay.
 
-    What its agent still held, when it was last heard of, is missing from then on.
+    What its agent still held, when it was last heard of, is missing from then on. Stop the agent first: a
+    stream that it claims after that is expected again.
     """
     checked_reason(reason)
     with connect(data, url, token, ca) as client:

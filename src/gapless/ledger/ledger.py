@@ -32,7 +32,8 @@ _RESTARTS_MAX = 64  # of one agent's claims that become findings, and that are k
 class StreamBook(msgspec.Struct, kw_only=True):
     """A registered stream: its epochs, oldest first, and when it was last heard of (our clock).
 
-    A stream is registered by its first batch or claim, and leaves only by a decommission.
+    A stream is registered by its first batch or claim, and leaves only by a decommission. One whose agent
+    claims after that is expected again.
     """
 
     key: StreamKey
@@ -199,8 +200,8 @@ class Ledger:
             self.changed.add(finding.stream)
 
     def decommission(self, stream_id: str, at_us: int) -> None:
-        """A stream ends for good: it is no longer expected to claim, and its books stay. What its agent still
-        held when it was last heard of will not come: that is missing."""
+        """A stream ends: it is no longer expected to claim, and its books stay. What its agent still held
+        when it was last heard of will not come: that is missing. A claim that follows takes it back."""
         stream = self.streams.get(stream_id)
         if stream is not None:
             stream.decommissioned_us = at_us
@@ -264,6 +265,7 @@ class Ledger:
         stream_id, stream = self._stream(claim.stream, received_us)
         book = self._epoch(stream, claim.opened, received_us)
         held, refused = RangeSet(claim.held), RangeSet(claim.refused)
+        stream.decommissioned_us = 0  # whoever speaks is not gone: its silence has to be an alarm again
         if claim.at_least:
             book.claim_at_least(claim.next)
             book.hold(held, refused)
