@@ -51,6 +51,31 @@ def test_from_a_file_to_a_verdict_and_a_silent_agent_is_named(
 
 
 @pytest.mark.system
+def test_a_token_that_is_revoked_stops_an_agent_and_loses_nothing(
+    tmp_path: Path, platform: tuple[Up, Path]
+) -> None:
+    running, data = platform
+    host = Host(tmp_path / "host-6", data, running.url)
+    with host.runs():
+        until(lambda: "host-6" in {stream["agent"] for stream in host.audit()["streams"]})
+        _, out, _ = cli("token", "list", "--format", "json", data=data)
+        made = json.loads(out)[-1]
+        assert (made["tenant"], made["scope"], made["revoked_us"]) == ("contoso", "ingest", None)
+        code, _, words = cli("token", "revoke", made["id"], data=data)
+        assert (code, words) == (0, f"token {made['id']} is revoked\n")
+        host.write(0, 50)
+        until(lambda: "revoked" in json.dumps(host.status()["running"]["children"]["uploader"]))
+        until(lambda: any("host-6" in why and "agent silent" in why for why in host.audit()["reasons"]))
+        assert host.status()["unsent_records"] == 50
+        _, out, _ = cli("token", "create", "--tenant", "contoso", "--scope", "ingest", data=data)
+        (host.directory / "token").write_bytes(out)
+        until(lambda: host.status()["unsent_records"] == 0)
+        until(lambda: not any("host-6" in why for why in host.audit()["reasons"]))
+    assert "revoked" in cli("token", "list", data=data)[1].decode().splitlines()[0]
+    assert cli("token", "revoke", "none", data=data)[0] == 2
+
+
+@pytest.mark.system
 def test_while_the_platform_is_down_the_agent_keeps_and_says_so(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with socket.create_server(("127.0.0.1", 0)) as listener:

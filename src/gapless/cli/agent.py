@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,7 +14,7 @@ from gapless.agent.config import AgentConfig, load_config
 from gapless.agent.status import AgentStatus, Running, agent_status
 from gapless.agent.supervisor import run as run_agent
 from gapless.cli.options import group
-from gapless.cli.output import draw, printable, write
+from gapless.cli.output import draw, printable, utc, write
 from gapless.platform import logs
 
 app = group("The agent that follows log files and ships them.")
@@ -120,8 +119,7 @@ def _troubles(found: AgentStatus, now_us: int) -> list[str]:
 
 
 def _ago(at_us: int, now_us: int) -> str:
-    at = datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"{at}, {_duration((now_us - at_us) / 1e6)} ago"
+    return f"{utc(at_us)}, {_duration((now_us - at_us) / 1e6)} ago"
 
 
 def _duration(seconds: float) -> str:

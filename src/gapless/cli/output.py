@@ -10,6 +10,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -56,6 +57,11 @@ def fields(named: Iterable[tuple[str, Text]]) -> Iterator[Text]:
     width = max((len(name) for name, _ in lines), default=0)
     for name, value in lines:
         yield Text.assemble((name.ljust(width), "bold"), "  ", value)
+
+
+def utc(at_us: int) -> str:
+    """A time for people, to the second."""
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def terminal_columns() -> int:

@@ -1,15 +1,18 @@
-"""``gapless token``: make tokens, and clients that get tokens for themselves."""
+"""``gapless token``: make, list and revoke tokens, and clients that get tokens for themselves."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 import msgspec
 import typer
+from rich.table import Table
 
 from gapless.cli.client import connect
 from gapless.cli.options import DATA_DEFAULT, Ca, Data, Token, Url, group
-from gapless.cli.output import write
+from gapless.cli.output import draw, say, utc, write
+from gapless.gateway.admin_routes import Tokens, TokenShown
 from gapless.gateway.tenants import azure_tenant_id
 
 app = group("Tokens: who may do what.")
@@ -60,3 +63,49 @@ def create(
         "AZURE_CLIENT_SECRET": made.token,
     }
     write("".join(f"{name}={value}\n" for name, value in known.items()).encode())
+
+
+@app.command("list")
+def list_(
+    format_: Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")] = "table",
+    data: Data = DATA_DEFAULT,
+    url: Url = None,
+    token: Token = None,
+    ca: Ca = None,
+) -> None:
+    """All tokens and clients ever made, without their texts; the oldest first."""
+    with connect(data, url, token, ca) as client:
+        made = client.get("/v1/tokens", Tokens).tokens
+    if format_ == "json":
+        write(msgspec.json.encode(made) + b"\n")
+        return
+    shown = Table("id", "kind", "tenant", "scope", "tables", "created", "by", "revoked", box=None)
+    for each in made:
+        shown.add_row(
+            each.id,
+            "client" if each.client else "token",
+            each.tenant,
+            each.scope,
+            ", ".join(each.tables) or "all",
+            utc(each.created_us),
+            each.by,
+            "" if each.revoked_us is None else utc(each.revoked_us),
+        )
+    draw(shown)
+
+
+@app.command("revoke")
+def revoke(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="As `gapless token list` shows it.")],
+    data: Data = DATA_DEFAULT,
+    url: Url = None,
+    token: Token = None,
+    ca: Ca = None,
+) -> None:
+    """Accept a token, or what a client is known by, no more: from the next request on.
+
+    An agent that sends with it keeps what it has in its spool until its token file holds another.
+    """
+    with connect(data, url, token, ca) as client:
+        client.delete(f"/v1/tokens/{quote(id_, safe='')}", TokenShown)
+    say([f"token {id_} is revoked"])
