@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from typing import NamedTuple
 
 from gapless.model.rule import Effect
@@ -145,20 +144,9 @@ def _check_lasting(text: str, source: TableSchema, now_us: int) -> None:
         elif not isinstance(step, operators.Where):
             lasting.append(step)
     both = [_shaped(text, source, (), at_us) for at_us in (now_us, now_us + _LATER_US)]
-    if _CLOCK & set(_calls(lasting)) or both[0] != both[1]:
+    called = {each.name for each in tree.walk(lasting) if isinstance(each, tree.Call)}
+    if called & _CLOCK or both[0] != both[1]:
         raise KqlError(_NO_CLOCK, 0)
-
-
-def _calls(node: object) -> Iterator[str]:
-    """The names of all functions that are called in a part of a syntax tree."""
-    if isinstance(node, tree.Call):
-        yield node.name
-    if isinstance(node, list | tuple):
-        for each in node:
-            yield from _calls(each)
-    elif is_dataclass(node):
-        for field in fields(node):
-            yield from _calls(getattr(node, field.name))
 
 
 def _bind(text: str, source: TableSchema, now_us: int) -> _Bound:

@@ -9,8 +9,7 @@ is empty), or else it goes on in the step itself; the first step begins sequence
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from gapless.query.kql.binding.bind_operators import compute, serialize
 from gapless.query.kql.binding.bind_scalar import bind, bind_constant, bind_predicate
@@ -83,11 +82,11 @@ class _Scan:
 
     def _referenced(self) -> Iterator[_Place]:
         """The columns of steps that conditions and assignments name."""
-        for step in self.node.steps:
-            for node in (step.condition, *(each.value for each in step.assignments)):
-                for name, member in _members(node):
-                    if name in self.places and member in self.kinds:
-                        yield self.places[name], member
+        for node in tree.walk(self.node.steps):
+            match node:
+                case tree.Member(value=tree.Name(name=step), name=column):
+                    if step in self.places and column in self.kinds:
+                        yield self.places[step], column
 
     def _nothing(self, place: _Place) -> Constant:
         kind = self.kinds[place[1]]
@@ -285,15 +284,3 @@ class _Scan:
         columns = [replace(each, id=id) for each, (id, _) in zip(parts[0][1], ids, strict=True)]
         order = [Order(Ref(id, LONG), False, False) for id in (number, position)]
         return Rows(together, columns, order, serialized=True)
-
-
-def _members(node: Any) -> Iterator[tuple[str, str]]:
-    """Each name and member in a.b, wherever it stands."""
-    if isinstance(node, tree.Member) and isinstance(node.value, tree.Name):
-        yield node.value.name, node.name
-    if isinstance(node, list | tuple):
-        for each in node:
-            yield from _members(each)
-    elif is_dataclass(node):
-        for field in fields(node):
-            yield from _members(getattr(node, field.name))

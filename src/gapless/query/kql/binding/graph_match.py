@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from itertools import combinations
 from typing import Any
 
@@ -174,7 +174,11 @@ class _Match:
 
     def _with_nodes(self, relation: Relation) -> Relation:
         """The rows beside the nodes whose columns are named."""
-        named = {name for each in (self.predicate, *self.columns) for name in _members(each)}
+        named = {
+            each.value.name
+            for each in tree.walk([self.predicate, self.columns])
+            if isinstance(each, tree.Member) and isinstance(each.value, tree.Name)
+        }
         for name, id in self.ids.items():
             if name in self.sides:
                 raise KqlError(f"the pattern has {name} as a node and as an edge", self.node.at)
@@ -217,7 +221,7 @@ def _changed(node: Any, change: Callable[[Any], Any]) -> Any:
     """A node with its parts changed."""
     if isinstance(node, list):
         return [change(each) for each in node]
-    if isinstance(node, tree.Node) and is_dataclass(node):
+    if isinstance(node, tree.Node):
         return replace(node, **{each.name: change(getattr(node, each.name)) for each in fields(node)})
     return node
 
@@ -227,15 +231,3 @@ def _own_ids(node: Any) -> Any:
     if isinstance(node, tree.Call) and node.name == "node_id" and not node.arguments:
         return tree.Name(node.at, NODE_ID)
     return _changed(node, _own_ids)
-
-
-def _members(node: Any) -> Iterator[str]:
-    """Each name of which a member is named."""
-    if isinstance(node, tree.Member) and isinstance(node.value, tree.Name):
-        yield node.value.name
-    if isinstance(node, list):
-        for each in node:
-            yield from _members(each)
-    elif is_dataclass(node):
-        for field in fields(node):
-            yield from _members(getattr(node, field.name))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -155,3 +156,17 @@ class Query(Node):
     lets: list[Let]
     result: Expression
     words: frozenset[str]
+
+
+# All of it --------------------------------------------------------------------------------------------------
+
+
+def walk(part: object) -> Iterator[Node]:
+    """All nodes of a part of the tree (a node, or a list of parts), each before those in it."""
+    if isinstance(part, Node):
+        yield part
+        for field in fields(part):
+            yield from walk(getattr(part, field.name))
+    elif isinstance(part, list | tuple):
+        for each in part:
+            yield from walk(each)
