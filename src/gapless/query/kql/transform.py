@@ -30,6 +30,7 @@ from gapless.query.kql.relational.scalars import (
     Scalar,
     SubqueryContains,
     SubqueryValue,
+    walk,
 )
 from gapless.query.kql.relational.scalars import Column as Bound
 from gapless.query.kql.syntax import operators, tree
@@ -184,13 +185,12 @@ def _filters(step: tree.Operator) -> bool:
 
 
 def _check_own(value: Scalar) -> None:
-    """Whether a column is made of the record alone."""
-    if isinstance(value, Apply) and value.volatile:
-        raise KqlError("a column is another one each time it is computed", 0)
-    if isinstance(value, SubqueryValue | SubqueryContains):
-        raise KqlError(f"a column looks at more than the record itself: {_INSTEAD}", 0)
-    for part in value.parts():
-        _check_own(part)
+    """Raises KqlError unless a column is made of the record alone."""
+    for each in walk(value):
+        if isinstance(each, Apply) and each.volatile:
+            raise KqlError("a column is another one each time it is computed", 0)
+        if isinstance(each, SubqueryValue | SubqueryContains):
+            raise KqlError(f"a column looks at more than the record itself: {_INSTEAD}", 0)
 
 
 def _unfiltered(relation: Relation) -> Relation:

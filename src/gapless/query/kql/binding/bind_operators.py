@@ -29,6 +29,7 @@ from gapless.query.kql.relational.scalars import (
     Order,
     Ref,
     Scalar,
+    refs,
 )
 from gapless.query.kql.syntax import operators, tree
 from gapless.query.kql.values.forms import certain_text
@@ -59,20 +60,9 @@ def compute(rows: Rows, value: Scalar, tabular: Tabular) -> tuple[Rows, int]:
         return rows, value.id
     id = tabular.context.new_id()
     below = rows.relation
-    if isinstance(below, Extend) and not refers(value, {each for each, _ in below.columns}):
+    if isinstance(below, Extend) and refs(value).isdisjoint(each for each, _ in below.columns):
         return rows.changed(Extend(below.input, [*below.columns, (id, value)])), id
     return rows.changed(Extend(below, [(id, value)])), id
-
-
-def refers(value: Scalar, ids: set[int]) -> bool:
-    """Whether a value depends on one of the columns."""
-    pending = [value]
-    while pending:
-        each = pending.pop()
-        if isinstance(each, Ref) and each.id in ids:
-            return True
-        pending.extend(each.parts())
-    return False
 
 
 def _with_column(rows: Rows, name: str, id: int, value: Scalar) -> Rows:

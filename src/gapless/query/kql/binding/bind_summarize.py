@@ -26,6 +26,7 @@ from gapless.query.kql.relational.scalars import (
     Ref,
     Scalar,
     Struct,
+    refs,
 )
 from gapless.query.kql.syntax import operators, tree
 from gapless.query.kql.values.forms import certain_text
@@ -140,13 +141,8 @@ def _bind_over_groups(node: tree.Expression, scope: Scope, tabular: Tabular) -> 
     """An expression over aggregates. Raises KqlError if it names a column outside of them."""
     value = bind(node, scope, tabular)
     assert scope.aggregates is not None
-    known = {id for id, _ in scope.aggregates.found}
-    pending = [value]
-    while pending:
-        each = pending.pop()
-        if isinstance(each, Ref) and each.id not in known:
-            raise KqlError("this stands in no aggregate: use take_any(), or put it after by", node.at)
-        pending.extend(each.parts())
+    if refs(value) - {id for id, _ in scope.aggregates.found}:
+        raise KqlError("this stands in no aggregate: use take_any(), or put it after by", node.at)
     return value
 
 

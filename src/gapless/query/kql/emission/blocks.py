@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from sqlglot import exp
 
 from gapless.query.kql.emission.sql import closed
-from gapless.query.kql.relational.scalars import (
-    Apply,
-    Constant,
-    Ref,
-    Scalar,
-    SubqueryValue,
-)
+from gapless.query.kql.relational.scalars import Apply, Constant, Ref, Scalar, SubqueryValue, refs, walk
 
 #: An expression of up to so many parts may be written more than once instead of taking a SELECT of its own.
 _REPEATED_PARTS_MAX = 3
@@ -63,13 +58,7 @@ def select_of(block: Block, columns: list[exp.Expression]) -> exp.Select:
 
 def may_be_inlined(value: Scalar, block: Block, uses: Mapping[int, int]) -> bool:
     """Whether an expression may be computed from what the block's own columns are made of."""
-    pending = [value]
-    while pending:
-        each = pending.pop()
-        if isinstance(each, Ref) and each.id in block.defined and not _is_free(each.id, block, uses):
-            return False
-        pending.extend(each.parts())
-    return True
+    return all(_is_free(id, block, uses) for id in refs(value) if id in block.defined)
 
 
 def _is_free(id: int, block: Block, uses: Mapping[int, int]) -> bool:
@@ -81,35 +70,10 @@ def _is_free(id: int, block: Block, uses: Mapping[int, int]) -> bool:
     if isinstance(made, SubqueryValue):
         # The engine takes no subquery in a lambda, which only the reader of this column may have.
         return False
-    parts = _parts(made, _REPEATED_PARTS_MAX + 1)
-    if parts is None:
+    if any(isinstance(each, Apply) and each.volatile for each in walk(made)):
         return False
     if uses[id] <= 1:
         return True
     # Written out several times: it must be small, and not be made of what would be written out too.
-    return parts <= _REPEATED_PARTS_MAX and not any(each in block.defined for each in _named(made))
-
-
-def _named(value: Scalar) -> set[int]:
-    """The columns that an expression names."""
-    found: set[int] = set()
-    pending = [value]
-    while pending:
-        each = pending.pop()
-        if isinstance(each, Ref):
-            found.add(each.id)
-        pending.extend(each.parts())
-    return found
-
-
-def _parts(value: Scalar, most: int) -> int | None:
-    """How many parts an expression is made of, up to ``most``; None if it is not the same each time."""
-    count = 0
-    pending = [value]
-    while pending:
-        each = pending.pop()
-        if isinstance(each, Apply) and each.volatile:
-            return None
-        count += 1
-        pending.extend(each.parts())
-    return min(count, most)
+    is_small = len(list(islice(walk(made), _REPEATED_PARTS_MAX + 1))) <= _REPEATED_PARTS_MAX
+    return is_small and block.defined.keys().isdisjoint(refs(made))

@@ -33,6 +33,8 @@ from gapless.query.kql.relational.scalars import (
     Struct,
     SubqueryContains,
     SubqueryValue,
+    refs,
+    walk,
 )
 
 
@@ -72,9 +74,7 @@ class Pruned:
     def _scalars(self, values: Iterable[Scalar]) -> set[int]:
         """The columns that expressions name."""
         found: set[int] = set()
-        pending = list(values)
-        while pending:
-            value = pending.pop()
+        for value in walk(*values):
             if isinstance(value, Ref):
                 found.add(value.id)
                 self.uses[value.id] += 1
@@ -84,7 +84,6 @@ class Pruned:
                 self._relation(value.rows.relation, {value.column.id})
             elif isinstance(value, SubqueryContains):
                 self._relation(value.rows.relation, self._scalars([value.member]))
-            pending.extend(value.parts())
         return found
 
     def _relation(self, relation: Relation, wanted: set[int]) -> None:
@@ -150,12 +149,9 @@ class Pruned:
         asked = self._fields.get(id_)
         if asked is None:
             return
-        pending = [value]
-        while pending:
-            each = pending.pop()
+        for each in walk(value):
             if isinstance(each, Struct):
                 each.fields[:] = [(i, v) for i, v in each.fields if i in asked]
-            pending.extend(each.parts())
 
     def _concat(self, relation: Concat, wanted: set[int]) -> None:
         kept = [index for index, (i, _) in enumerate(relation.columns) if i in wanted]
@@ -178,14 +174,7 @@ class Pruned:
         found = set(self.needed.get(id(relation), ()))
         for below in relation.inputs():
             found |= self._free(below)
-        for value in scalars_of(relation):
-            pending = [value]
-            while pending:
-                each = pending.pop()
-                if isinstance(each, Ref):
-                    found.add(each.id)
-                pending.extend(each.parts())
-        return found
+        return found | refs(*scalars_of(relation))
 
 
 def outputs(relation: Relation) -> set[int]:

@@ -6,7 +6,7 @@ reordering cost nothing, and no name that a user chose gets into the SQL but as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +125,20 @@ class SubqueryContains(Scalar):
 
     def parts(self) -> Sequence[Scalar]:
         return (self.value,)
+
+
+def walk(*values: Scalar) -> Iterator[Scalar]:
+    """Expressions and all expressions in them, each before its parts."""
+    pending = list(values)
+    while pending:
+        each = pending.pop()
+        yield each
+        pending.extend(each.parts())
+
+
+def refs(*values: Scalar) -> set[int]:
+    """The columns that expressions refer to."""
+    return {each.id for each in walk(*values) if isinstance(each, Ref)}
 
 
 @dataclass(frozen=True, slots=True)
