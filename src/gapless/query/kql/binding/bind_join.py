@@ -138,22 +138,16 @@ def _deduplicated(
     keys: list[tuple[int, Scalar]] = [(fresh[id], next(o for o, _ in pairs if o.id == id)) for id in fresh]
     call = AggregateCall("take_any", 0, [], None, left.order)
     firsts: list[tuple[int, Scalar]] = []
-    columns: list[Column] = []
-    for column in left.columns:
+
+    def of_first_row(column: Column) -> Column:
         if column.id not in fresh:
             fresh[column.id] = new_id()
-            firsts.append(
-                (fresh[column.id], call.apply("first($1{order})", (column.ref(),), column.type, True))
-            )
-        columns.append(replace(column, id=fresh[column.id]))
-    hidden = []
-    for column in left.hidden:
-        if column.id not in fresh:
-            fresh[column.id] = new_id()
-            firsts.append(
-                (fresh[column.id], call.apply("first($1{order})", (column.ref(),), column.type, True))
-            )
-        hidden.append(replace(column, id=fresh[column.id]))
+            first = call.apply("first($1{order})", (column.ref(),), column.type, True)
+            firsts.append((fresh[column.id], first))
+        return replace(column, id=fresh[column.id])
+
+    columns = [of_first_row(column) for column in left.columns]
+    hidden = [of_first_row(column) for column in left.hidden]
     rows = Rows(Aggregate(left.relation, keys, firsts), columns, hidden=hidden)
     return rows, [(Ref(fresh[one.id], one.type), other) for one, other in pairs]
 
