@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from gapless.query.kql.binding.bind_operators import numbered, row_count
 from gapless.query.kql.binding.bind_scalar import bind
@@ -37,11 +38,24 @@ _LIST = Type("list")
 _ITEMS_MAX = 2_147_483_647
 
 
-class _Item:
-    """A column that is expanded: what it is made of, and the column that it becomes."""
+class _Item(NamedTuple):
+    """A column that is expanded: the list that it is made of, and the column that it becomes."""
 
-    def __init__(self, name: str, list_: Scalar, kind: str | None) -> None:
-        self.name, self.list, self.kind = name, list_, kind
+    name: str
+    list: Scalar
+    kind: str | None
+
+
+class _Expansion(NamedTuple):
+    """Lists to take apart, ``numbers`` beside them that give each item its ``position``; ``values`` are the
+    items in the types that they are asked in, ``columns`` those of the rows then."""
+
+    items: list[_Item]
+    lists: list[tuple[int, Scalar]]
+    position: Ref
+    numbers: Scalar
+    values: list[tuple[int, Scalar]]
+    columns: list[Column]
 
 
 def _listed(value: Scalar, as_array: bool) -> Scalar:
@@ -60,16 +74,13 @@ def _listed(value: Scalar, as_array: bool) -> Scalar:
 
 
 def _items(
-    columns: list[operators.Expansion],
-    as_array: bool,
-    limit: int | None,
-    rows: Rows,
-    scope: Scope,
-    tabular: Tabular,
+    node: operators.MvExpand | operators.MvApply, rows: Rows, scope: Scope, tabular: Tabular
 ) -> list[_Item]:
+    limit = row_count(node.limit, scope, tabular) if node.limit is not None else None
+    as_array = isinstance(node, operators.MvExpand) and node.bag_as_array
     found: list[_Item] = []
     taken = [each.name for each in rows.columns]
-    for each in columns:
+    for each in node.columns:
         value = bind(each.value, scope.over(rows), tabular)
         if value.type.name != "dynamic":
             raise KqlError(f"mv-expand needs a dynamic value, not {value.type.name}", each.at)
@@ -86,7 +97,7 @@ def _items(
 
 def _typed(item: Ref, kind: str | None) -> Scalar:
     value = apply("nullif(CAST($1 AS VARCHAR), 'null')", (item,), DYNAMIC)
-    return value if kind in (None, "dynamic") else as_type(value, TYPES[kind or "dynamic"])
+    return value if kind is None or kind == "dynamic" else as_type(value, TYPES[kind])
 
 
 def _replaced(columns: list[Column], fresh: list[Column]) -> list[Column]:
@@ -95,55 +106,50 @@ def _replaced(columns: list[Column], fresh: list[Column]) -> list[Column]:
     return [*result, *names.values()]
 
 
-def mv_expand(node: operators.MvExpand, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
-    """Each row as many times as its arrays have items, with an item each."""
-    limit = row_count(node.limit, scope, tabular) if node.limit is not None else None
-    rows = rows.changed()
-    items = _items(node.columns, node.bag_as_array, limit, rows, scope, tabular)
+def _expansion(
+    node: operators.MvExpand | operators.MvApply, rows: Rows, scope: Scope, tabular: Tabular
+) -> _Expansion:
+    items = _items(node, rows, scope, tabular)
     new_id = tabular.context.new_id
     lists = [(new_id(), item.list) for item in items]
-    position = new_id()
+    position = Ref(new_id(), LONG)
     longest = f"greatest({', '.join(f'len(${index})' for index in range(1, len(items) + 1))})"
     numbers = apply(f"range(0, {longest})", [item.list for item in items], _LIST)
-    is_counted = node.index_column is not None or bool(rows.order)
-    expanded = Expand(rows.relation, [*lists, *([(position, numbers)] if is_counted else [])])
     values = [
         (new_id(), _typed(Ref(id, _LIST), item.kind)) for (id, _), item in zip(lists, items, strict=True)
     ]
     fresh = [Column(item.name, id, value.type) for item, (id, value) in zip(items, values, strict=True)]
-    columns = _replaced(rows.columns, fresh)
     if node.index_column is not None:
-        columns = _replaced(columns, [Column(node.index_column, position, LONG)])
-    order = [*rows.order, Order(Ref(position, LONG), False, False)] if rows.order else []
-    return replace(rows.changed(Extend(expanded, values), columns), order=order)
+        fresh.append(Column(node.index_column, position.id, LONG))
+    return _Expansion(items, lists, position, numbers, values, _replaced(rows.columns, fresh))
+
+
+def mv_expand(node: operators.MvExpand, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+    """Each row as many times as its arrays have items, with an item each."""
+    rows = rows.changed()
+    expansion = _expansion(node, rows, scope, tabular)
+    lists = list(expansion.lists)
+    if node.index_column is not None or rows.order:
+        lists.append((expansion.position.id, expansion.numbers))
+    source = Extend(Expand(rows.relation, lists), expansion.values)
+    order = [*rows.order, Order(expansion.position, False, False)] if rows.order else []
+    return replace(rows.changed(source, expansion.columns), order=order)
 
 
 def mv_apply(node: operators.MvApply, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """For each row, what operators make of the items of its arrays."""
-    limit = row_count(node.limit, scope, tabular) if node.limit is not None else None
     rows = rows.changed()
-    items = _items(node.columns, False, limit, rows, scope, tabular)
-    new_id = tabular.context.new_id
-    lists = [(new_id(), item.list) for item in items]
-    position = new_id()
-    longest = f"greatest({', '.join(f'len(${index})' for index in range(1, len(items) + 1))})"
-    numbers = apply(f"range(0, {longest})", [item.list for item in items], _LIST)
-    values = [
-        (new_id(), _typed(Ref(id, _LIST), item.kind)) for (id, _), item in zip(lists, items, strict=True)
-    ]
-    fresh = [Column(item.name, id, value.type) for item, (id, value) in zip(items, values, strict=True)]
-    inner_columns = _replaced(rows.columns, fresh)
-    if node.index_column is not None:
-        inner_columns = _replaced(inner_columns, [Column(node.index_column, position, LONG)])
-    source = Extend(Expand(OneRow(), [*lists, (position, numbers)]), values)
-    start = Rows(source, inner_columns, [Order(Ref(position, LONG), False, False)], hidden=rows.hidden)
+    expansion = _expansion(node, rows, scope, tabular)
+    lists = [*expansion.lists, (expansion.position.id, expansion.numbers)]
+    source = Extend(Expand(OneRow(), lists), expansion.values)
+    order = [Order(expansion.position, False, False)]
+    start = Rows(source, expansion.columns, order, hidden=rows.hidden)
     tabular.context.rows_deep += 1
     body = tabular.piped(start, node.body, scope)
     tabular.context.rows_deep -= 1
     outer_ids = {each.id for each in rows.columns}
-    replaced = {item.name for item in items}
-    kept = [each for each in rows.columns if each.name not in replaced]
-    columns = list(kept)
+    replaced = {item.name for item in expansion.items}
+    columns = [each for each in rows.columns if each.name not in replaced]
     for column in body.columns:
         if column.id not in outer_ids:
             columns.append(replace(column, name=free_name(column.name, (each.name for each in columns))))
