@@ -34,8 +34,6 @@ from gapless.query.kql.values.conversions import as_type
 from gapless.query.kql.values.json_sql import entries
 
 _LIST = Type("list")
-#: The engine gives up on a list of more items than this in one row, as Kusto cuts there.
-_ITEMS_MAX = 2_147_483_647
 
 
 class _Item(NamedTuple):

@@ -38,7 +38,6 @@ from gapless.query.kql.values.membership import contains_any, is_between, is_in,
 from gapless.query.kql.values.numbers import arithmetic, negated
 from gapless.query.kql.values.to_text import Path, to_string
 
-_COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
 #: Tests that look at a part of a text.
 _WORD_TESTS = words("has has_cs hasprefix hasprefix_cs hassuffix hassuffix_cs contains contains_cs")
 _BETWEEN = "\x01"

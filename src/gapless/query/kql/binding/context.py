@@ -16,7 +16,6 @@ from gapless.query.kql.relational.relation import (
 from gapless.query.kql.relational.scalars import (
     Ref,
     Scalar,
-    Type,
 )
 from gapless.query.kql.syntax import tree
 
@@ -140,10 +139,3 @@ class Context:
             order.append(replace(key, value=Ref(fresh, key.value.type)))
         reading = Reading(shared, [(here, there) for there, here in ids.items()])
         return Rows(reading, columns, order, rows.serialized, rows.name, hidden=hidden)
-
-
-def checked_type(kind: Type, at: int) -> Type:
-    """``kind``. Raises KqlError for the one that this engine lacks."""
-    if kind.name == "decimal":
-        raise unsupported("type decimal", at, "use real or long")
-    return kind
