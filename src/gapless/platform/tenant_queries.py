@@ -52,8 +52,9 @@ class TenantQueries:
         asked before. Cancelling the call kills the query. Raises what ``QueryPool.run`` raises, and Busy
         while it is not known what columns the tenant's custom tables have."""
         books = await asyncio.to_thread(self._read_books)
-        schemas = await self.schemas(token, tenant)
-        tables, damaged = await asyncio.to_thread(self._tables, schemas, tenant, query)
+        written = await asyncio.to_thread(self._catalog.tables, tenant)
+        schemas = self._schemas(token, tenant, written)
+        tables, damaged = await asyncio.to_thread(self._tables, schemas, tenant, written, query)
         result = await self._pool.run(msgspec.structs.replace(query, tables=tables), tenant=tenant)
         now_us = clock.now_us()
         known = await asyncio.to_thread(
@@ -69,8 +70,11 @@ class TenantQueries:
 
     async def schemas(self, token: Token, tenant: str) -> list[TableSchema]:
         """Every table of the tenant that the token may read. Raises Busy as ``ask`` does."""
+        return self._schemas(token, tenant, await asyncio.to_thread(self._catalog.tables, tenant))
+
+    def _schemas(self, token: Token, tenant: str, written: list[str]) -> list[TableSchema]:
         fixed = {**known_tables(), QUARANTINE.name: QUARANTINE}
-        custom = set(await asyncio.to_thread(self._catalog.tables, tenant)) - fixed.keys()
+        custom = set(written) - fixed.keys()
         declared: Mapping[str, Declared] = {}
         try:
             declared = self._declared(tenant)
@@ -85,11 +89,10 @@ class TenantQueries:
         return [schema for schema in (*fixed.values(), *made) if token.allows_table(schema.name)]
 
     def _tables(
-        self, schemas: list[TableSchema], tenant: str, query: QueryRequest
+        self, schemas: list[TableSchema], tenant: str, written: list[str], query: QueryRequest
     ) -> tuple[tuple[TableFiles, ...], dict[str, int]]:
-        """The tables with the tenant's files; those without rows are empty. And the tables that are without
-        some of their records until these are made again, with how many."""
-        written = set(self._catalog.tables(tenant))
+        """The tables with the tenant's files; those that are not ``written`` are empty. And the tables that
+        are without some of their records until these are made again, with how many."""
         tables, damaged = [], {}
         for schema in schemas:
             paths: tuple[str, ...] = ()
