@@ -164,6 +164,18 @@ def test_a_replaced_chain_whose_key_was_damaged_is_outdated_like_any_other() -> 
     assert not ledger.streams[STREAM.id].epochs[FIRST.epoch].disputed
 
 
+def test_a_chain_that_nobody_heard_of_is_believed_that_the_count_went_back_when_it_goes_on() -> None:
+    """What a machine whose chain was lost had said last may arrive behind what it says now. A machine that
+    was set back says it again and again; until then it does not count as heard of."""
+    ledger, now_speaks, unheard = Ledger(), Agent(), Agent(private_key=b"o" * 32)
+    now_speaks.claim(ledger, 10 * SECOND, says(50))
+    told = [unheard.claim(ledger, (11 + n) * SECOND, says(40)) for n in range(LATE_MAX + 1)]
+    assert told == [[]] * (LATE_MAX + 1)
+    assert ledger.streams[STREAM.id].last_claim_us == 10 * SECOND
+    kinds = {finding.kind for finding in unheard.claim(ledger, 60 * SECOND, says(40))}
+    assert kinds == {"rollback", "agent_key_changed"}
+
+
 def test_two_keys_that_follow_the_same_statement_are_two_agents() -> None:
     ledger = Ledger()
     [first] = chain(10)

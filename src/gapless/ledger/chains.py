@@ -53,11 +53,13 @@ class AgentBook(msgspec.Struct, kw_only=True):
     restarts: tuple[Restart, ...] = ()  # those known already: claims repeat them
     replaced: dict[str, Chain] = {}
 
-    def standing(self, key: str, claims: ClaimSet, digest: str) -> Standing:
-        """How a statement, signed with ``key``, stands to what is known."""
+    def standing(self, key: str, claims: ClaimSet, digest: str, *, goes_back: bool) -> Standing:
+        """How a statement, signed with ``key``, stands to what is known. ``goes_back``: it says less than was
+        said. A chain that nobody heard of is not believed that: of one that was lost, its last statement may
+        be the first to arrive, late. If it was set back it goes on, and is believed then."""
         of = self._chain_key(key, claims, digest)
         if of is None:
-            return "next"
+            return "outdated" if goes_back else "next"
         chain = self.chain if of == self.key else self.replaced[of]
         if chain.contradicts(claims, digest) or claims.n < chain.n - LATE_MAX:
             return "contradicts"
@@ -69,22 +71,25 @@ class AgentBook(msgspec.Struct, kw_only=True):
     def take(self, key: str, claims: ClaimSet, digest: str, standing: Standing) -> None:
         """Go on with a statement's chain. One that is late or outdated leaves its own where it stands: who
         goes on with a replaced one for long is in use again."""
-        of = self._chain_key(key, claims, digest)
-        if standing == "outdated" and of is not None:
-            old = self.replaced[of]
-            self.replaced[of] = Chain(n=old.n, digests=old.learned(claims, digest))
+        of = self._chain_key(key, claims, digest) or key
+        if standing == "outdated":
+            old = self.replaced.get(of, Chain(n=claims.n))
+            self._replace(of, Chain(n=old.n, digests=old.learned(claims, digest)))
         elif key == self.key or standing == "late":
             self.chain = Chain(n=max(self.chain.n, claims.n), digests=self.chain.learned(claims, digest))
         else:
             chain = self.replaced.pop(key, Chain(n=claims.n))
-            self.replaced[self.key] = self.chain
-            for oldest in list(self.replaced)[:-_REPLACED_MAX]:
-                del self.replaced[oldest]
+            self._replace(self.key, self.chain)
             self.key = key
             self.chain = Chain(n=claims.n, digests=chain.learned(claims, digest))
 
+    def _replace(self, key: str, chain: Chain) -> None:
+        self.replaced[key] = chain
+        for oldest in list(self.replaced)[:-_REPLACED_MAX]:
+            del self.replaced[oldest]
+
     def _chain_key(self, key: str, claims: ClaimSet, digest: str) -> str | None:
-        """The key by which the chain of a statement is known here; None: it begins another. A key that was
+        """The key by which the chain of a statement is known here; None: nobody heard of it. A key that was
         damaged is replaced and its chain goes on, so it may be another than the statement's."""
         known = {self.key: self.chain} | self.replaced
         return key if key in known else next((of for of in known if known[of].has(claims, digest)), None)

@@ -308,7 +308,18 @@ class Ledger:
 
     def _standing(self, tenant: str, claims: ClaimSet, key: str, digest: str) -> Standing:
         known = self.agents.get((tenant, claims.agent))
-        return "next" if known is None else known.standing(key, claims, digest)
+        if known is None:
+            return "next"
+        goes_back = any(self._goes_back(claim) for claim in claims.streams if claim.stream.tenant == tenant)
+        return known.standing(key, claims, digest, goes_back=goes_back)
+
+    def _goes_back(self, claim: StreamClaim) -> bool:
+        """Whether a claim says less than another said (I5)."""
+        stream = self.streams.get(claim.stream.id)
+        book = stream.epochs.get(claim.opened.epoch) if stream else None
+        if book is None or book.disputed or claim.at_least:
+            return False
+        return claim.next < book.claimed_next
 
     def _dispute(self, claim: StreamClaim) -> None:
         """A claim contradicts those before it: its epoch is disputed if it was known already."""
