@@ -80,16 +80,10 @@ def summarize(node: operators.Summarize, rows: Rows, scope: Scope, tabular: Tabu
     if not node.aggregates and not keys:
         raise KqlError("summarize needs aggregates, or keys after by", node.at)
     pairs, shown = grouped(keys, tabular)
-    found = Aggregates()
-    made: list[tuple[str, Scalar]] = []
-    names = [column.name for column in shown]
-    grouped_names = _grouped_columns(node, rows, keys)
-    for item in node.aggregates:
-        for name, value in _aggregates_of(item, rows, scope, found, names, grouped_names, tabular):
-            made.append((name, value))
-            names.append(name)
-    order = _first_appearance(rows, found, tabular)
-    result = Rows(Aggregate(rows.relation, pairs, found.found), shown, order if pairs else [])
+    groups = _Groups(rows, _grouped_columns(node, rows, keys), [each.name for each in shown], scope, tabular)
+    made = [each for item in node.aggregates for each in groups.aggregates_of(item)]
+    order = groups.first_appearance()
+    result = Rows(Aggregate(rows.relation, pairs, groups.aggregates.found), shown, order if pairs else [])
     columns = list(shown)
     for name, value in made:
         result, id = compute(result, value, tabular)
@@ -104,114 +98,119 @@ def _grouped_columns(node: operators.Summarize, rows: Rows, keys: list[Column]) 
     return {name for name, kind in named if name is not None and kinds.get(name) == kind}
 
 
-def _first_appearance(rows: Rows, found: Aggregates, tabular: Tabular) -> list[Order]:
-    """The order of the groups' first rows, where rows are numbered."""
-    if len(rows.order) != 1 or rows.order[0].descending or rows.order[0].value.type != LONG:
-        return []
-    id = tabular.context.new_id()
-    found.found.append((id, apply("min($1)", (rows.order[0].value,), LONG)))
-    return [Order(Ref(id, LONG), False, False)]
+class _Groups:
+    """Groups of ``rows``, and their aggregates as these are found. ``keys`` are the columns that * does not
+    mean, ``taken`` the names that columns of the result have already."""
+
+    def __init__(self, rows: Rows, keys: set[str], taken: list[str], scope: Scope, tabular: Tabular) -> None:
+        self.rows, self.keys, self.taken = rows, keys, taken
+        self.scope, self.tabular = scope.over(rows), tabular
+        self.aggregates = Aggregates()
+
+    def aggregates_of(self, item: tree.Named) -> list[tuple[str, Scalar]]:
+        """The names and values of the columns that an item of summarize makes."""
+        node = item.value
+        if isinstance(node, tree.Call) and node.name in _WHOLE_ROW and _is_whole_row(node):
+            made = self._row_values(node, item)
+        elif isinstance(node, tree.Call) and node.name in ("percentiles", "percentilesw"):
+            made = self._percentiles(node, item)
+        else:
+            made = [self._value(node, item)]
+        self.taken += [name for name, _ in made]
+        return made
+
+    def first_appearance(self) -> list[Order]:
+        """The order of the groups' first rows, where rows are numbered."""
+        order = self.rows.order
+        if len(order) != 1 or order[0].descending or order[0].value.type != LONG:
+            return []
+        return [Order(self._added(apply("min($1)", (order[0].value,), LONG)), False, False)]
+
+    def _added(self, aggregate: Scalar) -> Ref:
+        id = self.tabular.context.new_id()
+        self.aggregates.found.append((id, aggregate))
+        return Ref(id, aggregate.type)
+
+    def _value(self, node: tree.Expression, item: tree.Named) -> tuple[str, Scalar]:
+        """An expression over aggregates. Raises KqlError if it names a column outside of them."""
+        value = bind(node, replace(self.scope, aggregates=self.aggregates), self.tabular)
+        if refs(value) - {id for id, _ in self.aggregates.found}:
+            raise KqlError("this stands in no aggregate: use take_any(), or put it after by", node.at)
+        if len(item.names) > 1:
+            raise unsupported("(a, b) = aggregate", item.at)
+        name = item.names[0] if item.names else implied_name(node)
+        return (free_name(name, self.taken) if name else numbered(self.taken)), value
+
+    def _row_values(self, node: tree.Call, item: tree.Named) -> list[tuple[str, Scalar]]:
+        """arg_max, arg_min and take_any of several values: all from the same row."""
+        wanted = self._wanted(node)
+        new_id = self.tabular.context.new_id
+        fields = [(new_id(), value) for _, value in wanted]
+        whole = self._added(_chosen_row(node, fields, self.rows.order))
+        result: list[tuple[str, Scalar]] = []
+        names = list(self.taken)
+        for position, ((name, _), (id, value)) in enumerate(zip(wanted, fields, strict=True)):
+            given = item.names[position] if position < len(item.names) else None
+            shown = given or (free_name(name, names) if name else numbered(names))
+            names.append(shown)
+            result.append((shown, Field(whole, id, value.type)))
+        return result
+
+    def _wanted(self, node: tree.Call) -> list[tuple[str | None, Scalar]]:
+        """The names and values that are asked of a row."""
+        if not node.arguments:
+            raise KqlError(f"{node.name}() needs what to look at", node.at)
+        wanted: list[tuple[str | None, Scalar]] = []
+        for index, argument in enumerate(node.arguments):
+            if isinstance(argument.value, tree.Wildcard):
+                seen = {value.id for _, value in wanted if isinstance(value, Ref)}
+                wanted += [
+                    (each.name, each.ref())
+                    for each in self.rows.columns
+                    if each.id not in seen and each.name not in self.keys
+                ]
+                continue
+            value = bind(argument.value, self.scope, self.tabular)
+            name = implied_name(argument.value)
+            if index == 0 and name is None and _is_extreme(node):
+                name = node.name.replace("arg_", "").replace("arg", "")
+            wanted.append((name, value))
+        return wanted
+
+    def _percentiles(self, node: tree.Call, item: tree.Named) -> list[tuple[str, Scalar]]:
+        fixed = 1 if node.name == "percentiles" else 2
+        if len(node.arguments) <= fixed:
+            raise KqlError(f"{node.name}() needs percentages", node.at)
+        values = [bind(argument.value, self.scope, self.tabular) for argument in node.arguments[:fixed]]
+        base = implied_name(node.arguments[0].value) or ""
+        function = AGGREGATES["percentile" if fixed == 1 else "percentilew"]
+        result: list[tuple[str, Scalar]] = []
+        for position, argument in enumerate(node.arguments[fixed:]):
+            share = bind_constant(argument.value, self.scope, self.tabular, "a percentage")
+            made = function.build(AggregateCall("percentile", node.at, [*values, share], None, []))
+            given = item.names[position] if position < len(item.names) else None
+            text = str(share.value).replace(".", "_")
+            name = given or free_name(f"percentile_{base}_{text}", self.taken)
+            result.append((name, self._added(made)))
+        return result
 
 
-def _aggregates_of(
-    item: tree.Named,
-    rows: Rows,
-    scope: Scope,
-    found: Aggregates,
-    taken: list[str],
-    grouped_names: set[str],
-    tabular: Tabular,
-) -> list[tuple[str, Scalar]]:
-    node = item.value
-    if isinstance(node, tree.Call) and node.name in _WHOLE_ROW and _is_whole_row(node):
-        return _row_values(node, item, rows, scope, found, taken, grouped_names, tabular)
-    if isinstance(node, tree.Call) and node.name in ("percentiles", "percentilesw"):
-        return _percentiles(node, item, rows, scope, found, taken, tabular)
-    inner = replace(scope.over(rows), aggregates=found)
-    value = _bind_over_groups(node, inner, tabular)
-    if len(item.names) > 1:
-        raise unsupported("(a, b) = aggregate", item.at)
-    if item.names:
-        return [(item.names[0] if item.names[0] not in taken else free_name(item.names[0], taken), value)]
-    name = implied_name(node)
-    return [(free_name(name, taken) if name else numbered(taken), value)]
-
-
-def _bind_over_groups(node: tree.Expression, scope: Scope, tabular: Tabular) -> Scalar:
-    """An expression over aggregates. Raises KqlError if it names a column outside of them."""
-    value = bind(node, scope, tabular)
-    assert scope.aggregates is not None
-    if refs(value) - {id for id, _ in scope.aggregates.found}:
-        raise KqlError("this stands in no aggregate: use take_any(), or put it after by", node.at)
-    return value
+def _is_extreme(node: tree.Call) -> bool:
+    return node.name.startswith("arg")
 
 
 def _is_whole_row(node: tree.Call) -> bool:
-    if node.name.startswith("arg"):
-        return True
-    return (
-        len(node.arguments) > 1 or isinstance(node.arguments[0].value, tree.Wildcard)
-        if node.arguments
-        else False
-    )
+    values = [each.value for each in node.arguments]
+    return _is_extreme(node) or len(values) > 1 or any(isinstance(each, tree.Wildcard) for each in values)
 
 
-def _row_values(
-    node: tree.Call,
-    item: tree.Named,
-    rows: Rows,
-    scope: Scope,
-    found: Aggregates,
-    taken: list[str],
-    grouped_names: set[str],
-    tabular: Tabular,
-) -> list[tuple[str, Scalar]]:
-    """arg_max, arg_min and take_any of several values: all from the same row."""
-    is_extreme = node.name.startswith("arg")
-    if not node.arguments:
-        raise KqlError(f"{node.name}() needs what to look at", node.at)
-    inner = scope.over(rows)
-    wanted: list[tuple[str | None, Scalar]] = []
-    for index, argument in enumerate(node.arguments):
-        if isinstance(argument.value, tree.Wildcard):
-            seen = {value.id for _, value in wanted if isinstance(value, Ref)}
-            wanted += [
-                (each.name, each.ref())
-                for each in rows.columns
-                if each.id not in seen and each.name not in grouped_names
-            ]
-            continue
-        value = bind(argument.value, inner, tabular)
-        name = implied_name(argument.value)
-        if index == 0 and is_extreme and name is None:
-            name = node.name.replace("arg_", "").replace("arg", "")
-        wanted.append((name, value))
-    new_id = tabular.context.new_id
-    fields = [(new_id(), value) for _, value in wanted]
+def _chosen_row(node: tree.Call, fields: list[tuple[int, Scalar]], order: list[Order]) -> Scalar:
+    """The fields of one row of the group."""
     whole = Struct(fields)
-    call = AggregateCall(node.name, node.at, [], None, rows.order)
-    struct_id = new_id()
-    found.found.append((struct_id, _chosen_row(call, whole, fields, wanted, is_extreme)))
-    result: list[tuple[str, Scalar]] = []
-    names = list(taken)
-    for position, ((name, _), (id, value)) in enumerate(zip(wanted, fields, strict=True)):
-        given = item.names[position] if position < len(item.names) else None
-        shown = given or (free_name(name, names) if name else numbered(names))
-        names.append(shown)
-        result.append((shown, Field(Ref(struct_id, whole.type), id, value.type)))
-    return result
-
-
-def _chosen_row(
-    call: AggregateCall,
-    whole: Scalar,
-    fields: list[tuple[int, Scalar]],
-    wanted: list[tuple[str | None, Scalar]],
-    is_extreme: bool,
-) -> Scalar:
-    if not is_extreme:
+    call = AggregateCall(node.name, node.at, [], None, order)
+    if not _is_extreme(node):
         return call.apply("first($1{order})", (whole,), whole.type, ordered=True)
-    key = certain_text(wanted[0][1])
+    key = certain_text(fields[0][1])
     if key.type.name in ("dynamic", "bool"):
         raise unsupported(f"{call.name}() by {key.type.name}", call.at, "convert it first")
     function = "arg_max" if "max" in call.name else "arg_min"
@@ -220,33 +219,6 @@ def _chosen_row(
         key = apply("CASE WHEN isnan($1) THEN CAST('-inf' AS DOUBLE) ELSE $1 END", (key,), key.type)
     # Where no row has a value to compare, any row is as good.
     return call.apply(f"coalesce({function}($1, $2), first($1))", (whole, key), whole.type)
-
-
-def _percentiles(
-    node: tree.Call,
-    item: tree.Named,
-    rows: Rows,
-    scope: Scope,
-    found: Aggregates,
-    taken: list[str],
-    tabular: Tabular,
-) -> list[tuple[str, Scalar]]:
-    fixed = 1 if node.name == "percentiles" else 2
-    if len(node.arguments) <= fixed:
-        raise KqlError(f"{node.name}() needs percentages", node.at)
-    values = [bind(argument.value, scope.over(rows), tabular) for argument in node.arguments[:fixed]]
-    base = implied_name(node.arguments[0].value) or ""
-    result: list[tuple[str, Scalar]] = []
-    for position, argument in enumerate(node.arguments[fixed:]):
-        share = bind_constant(argument.value, scope, tabular, "a percentage")
-        call = AggregateCall("percentile", node.at, [*values, share], None, [])
-        id = tabular.context.new_id()
-        made = AGGREGATES["percentile" if fixed == 1 else "percentilew"].build(call)
-        found.found.append((id, made))
-        given = item.names[position] if position < len(item.names) else None
-        text = str(share.value).replace(".", "_")
-        result.append((given or free_name(f"percentile_{base}_{text}", taken), Ref(id, made.type)))
-    return result
 
 
 def distinct(node: operators.Distinct, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
