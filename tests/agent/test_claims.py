@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 from itertools import count
 from random import Random
 
 import msgspec
 import pytest
+from spool_rig import CONFIG, STREAM, opened
+from upload_rig import LooseChannel
 
 from gapless.agent.acks import AckReader, Acks
-from gapless.agent.channel import Report
 from gapless.agent.claim import Claiming, Response
 from gapless.agent.claims import Claimant, read_chain, stream_claims
 from gapless.agent.config import parse_config
 from gapless.agent.follow import SpoolView
 from gapless.agent.machine import Machine
-from gapless.agent.spool import Spool, Times
-from gapless.agent.spool_settings import SpoolSettings
+from gapless.agent.spool import Times
 from gapless.model.claim import CLAIMS_LATE_MAX, ClaimSet, statement_digest
 from gapless.model.errors import Unavailable
 from gapless.model.signing import Signer, verify
-from gapless.model.stream import StreamKey
 from gapless.testing.disk import Fate, SimDisk
 from gapless.testing.faults import Fault, faults
 from gapless.testing.source_host import SourceDisk
 
-STREAM = StreamKey("contoso", "SigninLogs", "host-7", "files")
 SIGNER = Signer(b"1" * 32)
 
 
 def test_claims_are_chained_and_never_ahead_of_what_is_durable() -> None:
     disk = SimDisk(Random(1))
-    spool = Spool(
-        disk, "spool", SpoolSettings(), now_us=lambda: 7, mint=lambda: "a" * 32, place=lambda _: "here"
-    )
-    spool.start([STREAM], Acks())
+    spool = opened(disk, count(1))
     view, acks = SpoolView(disk, "spool"), AckReader(disk, "acks")
     claimant = Claimant(disk, "spool/claims", "host-7", SIGNER)
     first = claimant.state(1, view, acks)
@@ -60,17 +54,9 @@ def test_claims_are_chained_and_never_ahead_of_what_is_durable() -> None:
 @pytest.mark.parametrize("damaged", [False, True])
 def test_an_epoch_whose_end_is_not_proven_is_claimed_as_at_least(damaged: bool) -> None:
     disk, mints = SimDisk(Random(1)), count(1)
-    sources: list[StreamKey] = [STREAM]
     for started in range(3):
-        spool = Spool(
-            disk,
-            "spool",
-            SpoolSettings(),
-            now_us=lambda: 7,
-            mint=lambda: f"{next(mints):032x}",
-            place=lambda _: "here",
-        )
-        spool.start(sources if started != 1 else [], Acks())  # without a source an epoch ends, for certain
+        # Without a source an epoch ends, for certain.
+        spool = opened(disk, mints, streams=[STREAM] if started != 1 else [])
         if not started:
             spool.add_batch(
                 STREAM, b"x", raw_bytes=3, count=3, parts=(), marks=(), cursors=(), times=Times(1, 1)
@@ -102,19 +88,6 @@ def test_a_chain_that_rotted_in_any_bit_is_none() -> None:
         disk.damage("agent/claims.json", good)
 
 
-def started(disk: SimDisk, mints: Iterator[int]) -> Spool:
-    spool = Spool(
-        disk,
-        "spool",
-        SpoolSettings(),
-        now_us=lambda: 7,
-        mint=lambda: f"{next(mints):032x}",
-        place=lambda _: "here",
-    )
-    spool.start([STREAM], Acks())
-    return spool
-
-
 def test_a_spool_that_rotted_is_claimed_as_at_least_until_another_epoch_begins() -> None:
     """Whoever reads it before the collector mended it would else say less than was said before."""
     disk, mints = SimDisk(Random(1)), count(1)
@@ -124,14 +97,14 @@ def test_a_spool_that_rotted_is_claimed_as_at_least_until_another_epoch_begins()
         view.follow_all()
         return [(claim.next, claim.at_least) for claim in stream_claims(view, Acks())]
 
-    spool = started(disk, mints)
+    spool = opened(disk, mints)
     spool.add_batch(STREAM, b"x", raw_bytes=3, count=3, parts=(), marks=(), cursors=(), times=Times(1, 1))
     spool.commit()
     assert claimed() == [(3, False)]
     disk.flip(f"spool/{0:020d}.log", 8 * spool.view.batches[0].position)
     spool.close()
     assert claimed() == [(0, True)]
-    started(disk, mints)
+    opened(disk, mints)
     assert claimed() == [(0, True), (0, False)]
 
 
@@ -146,36 +119,14 @@ def test_a_spool_that_its_writer_did_not_open_since_the_power_failed_is_no_step_
         return claim.next, claim.at_least
 
     for _ in range(2):  # its opening makes durable what it tells; a commit does not
-        spool = started(disk, mints)
+        spool = opened(disk, mints)
         spool.add_batch(STREAM, b"x", raw_bytes=3, count=3, parts=(), marks=(), cursors=(), times=Times(1, 1))
         spool.commit()
     assert claimed() == (6, False)
     disk.crash()
     assert [claimed() for _ in range(3)] == [(3, True)] * 3
-    started(disk, mints)
+    opened(disk, mints)
     assert claimed() == (6, False)
-
-
-class Alone:
-    """A claims process whose supervisor hears nothing."""
-
-    config = parse_config(
-        """
-[agent]
-name = "host-7"
-data_dir = "/agent"
-[gateway]
-urls = ["http://127.0.0.1:8420"]
-token_file = "/etc/token"
-[[source]]
-type = "file"
-paths = ["/var/log/*.json"]
-tenant = "contoso"
-table = "SigninLogs"
-"""
-    )
-
-    def report(self, report: Report) -> None: ...
 
 
 def test_statements_that_nobody_answers_are_never_so_many_that_a_late_one_is_a_rollback() -> None:
@@ -184,7 +135,8 @@ def test_statements_that_nobody_answers_are_never_so_many_that_a_late_one_is_a_r
     machine = Machine(
         disk, SourceDisk(lambda: 0), lambda: 1, lambda: 0.0, lambda: "a" * 32, lambda: b"k".ljust(32, b".")
     )
-    claiming = Claiming(Alone(), machine)
+    channel = LooseChannel(parse_config(CONFIG))
+    claiming = Claiming(channel, machine)
 
     def say(outcome: Response | str) -> int:
         statement = claiming.next()
@@ -198,7 +150,7 @@ def test_statements_that_nobody_answers_are_never_so_many_that_a_late_one_is_a_r
     assert said == sorted(said) and said[0] == first + 1
     # Nor if its process is started anew meanwhile.
     for restart in range(1, 4):
-        claiming = Claiming(Alone(), machine)
+        claiming = Claiming(channel, machine)
         assert {say("no answer") for _ in range(100)} == {said[-1] + restart}
     said.append(said[-1] + 3)
     assert say(Response(200, b"{}")) == said[-1]

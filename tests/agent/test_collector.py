@@ -9,18 +9,15 @@ from random import Random
 
 import pytest
 import zstandard
+from spool_rig import STREAM, opened
 
 from gapless.agent.acks import Acks
 from gapless.agent.collector import Collector, CollectorSettings
 from gapless.agent.follow import SpoolView
 from gapless.agent.sources import FileCursor, FileSettings, FileSource, OsHost
-from gapless.agent.spool import Spool
 from gapless.agent.spool_settings import SpoolSettings
-from gapless.model.stream import StreamKey
 from gapless.testing.disk import SimDisk
 from gapless.testing.faults import Fault, faults
-
-STREAM = StreamKey("contoso", "SigninLogs", "host-7", "files")
 
 
 def rig(
@@ -32,8 +29,7 @@ def rig(
         return f"{next(numbers):032x}"
 
     settings = SpoolSettings(size_bytes_max=size_bytes_max, segment_bytes_max=2_000, free_bytes_min=0)
-    spool = Spool(disk, "spool", settings, now_us=lambda: 7, mint=mint, place=lambda _: "here")
-    spool.start([STREAM], Acks())
+    spool = opened(disk, numbers, settings)
     followed = FileSettings(paths=(f"{tmp_path}/*.log",))
 
     sources: list[FileSource] = []

@@ -5,30 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from spool_rig import CONFIG
 
 from gapless.agent.config import AgentConfig, load_config
 from gapless.agent.reload import ConfigFile
 from gapless.log.disk import OsDisk
 
-GOOD = """
-[agent]
-name = "host-7"
-data_dir = "/var/lib/agent"
-[gateway]
-urls = ["http://127.0.0.1:8420"]
-token_file = "/etc/token"
-[[source]]
-type = "file"
-paths = ["/var/log/*.json"]
-tenant = "contoso"
-table = "SigninLogs"
-"""
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "agent.toml"
-    path.write_text(GOOD)
+    path.write_text(CONFIG)
     return path
 
 
@@ -45,10 +32,10 @@ def test_an_unchanged_file_changes_nothing(path: Path, present: AgentConfig) -> 
 
 def test_a_good_change_comes_into_force_once(path: Path, present: AgentConfig) -> None:
     file = ConfigFile(OsDisk(), str(path))
-    path.write_text(GOOD.replace("8420", "8421"))
+    path.write_text(CONFIG.replace("http://one", "http://three"))
     new = file.changed(present, forced=False)
     assert new is not None
-    assert new.gateway.urls == ("http://127.0.0.1:8421",)
+    assert new.gateway.urls == ("http://three", "http://two")
     assert file.changed(new, forced=False) is None
     file.look_again()
     assert file.changed(present, forced=False) == new
@@ -61,9 +48,9 @@ def test_a_good_change_comes_into_force_once(path: Path, present: AgentConfig) -
         "",
         "\n",
         "[agent",
-        GOOD.replace("contoso", "no/name"),
-        GOOD.replace("host-7", "host-8"),
-        GOOD.split("[[")[0],
+        CONFIG.replace("contoso", "no/name"),
+        CONFIG.replace("host-7", "host-8"),
+        CONFIG.split("[[")[0],
     ],
 )
 def test_a_bad_change_is_refused_and_a_good_one_after_it_is_not(
@@ -73,7 +60,7 @@ def test_a_bad_change_is_refused_and_a_good_one_after_it_is_not(
     path.write_text(text)
     assert file.changed(present, forced=False) is None
     assert file.faults
-    path.write_text(GOOD + "# better\n")
+    path.write_text(CONFIG + "# better\n")
     assert file.changed(present, forced=False) is not None
     assert not file.faults
 

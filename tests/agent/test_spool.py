@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from random import Random
 
 import pytest
+import spool_rig
+from spool_rig import STREAM
 
 from gapless.agent.acks import AckReader, Acks, AckWriter, Outcome
 from gapless.agent.follow import Spooled, SpoolView
@@ -19,33 +21,13 @@ from gapless.agent.state import LOSSES_MAX
 from gapless.model.batch import ORIGINS_MAX, Origin, Part
 from gapless.model.errors import Unavailable
 from gapless.model.ranges import RangeSet
-from gapless.model.stream import StreamKey
 from gapless.testing.disk import Fate, SimDisk
 from gapless.testing.faults import Fault, SimCrash, faults
 
-STREAM = StreamKey("contoso", "SigninLogs", "host-7", "files")
 SMALL = SpoolSettings(size_bytes_max=8_000, segment_bytes_max=2_000, free_bytes_min=0)
 FILE = "f" * 32
 EFFECTS_MAX = 200
-
-
-def opened(
-    disk: SimDisk,
-    mints: Iterator[int],
-    settings: SpoolSettings = SMALL,
-    place: str = "here",
-    acks: Acks | None = None,
-) -> Spool:
-    spool = Spool(
-        disk,
-        "spool",
-        settings,
-        now_us=lambda: 7,
-        mint=lambda: f"{next(mints):032x}",
-        place=lambda _: place,
-    )
-    spool.start([STREAM], acks or Acks())
-    return spool
+opened = partial(spool_rig.opened, settings=SMALL)
 
 
 def offset(spool: Spool) -> int:
@@ -145,7 +127,7 @@ def test_what_a_failed_commit_took_back_is_given_again_with_the_same_seqs() -> N
 
 def filled(disk: SimDisk, settings: SpoolSettings = SMALL) -> Spool:
     """A spool of several segments."""
-    spool = opened(disk, count(1), settings)
+    spool = opened(disk, count(1), settings=settings)
     for _ in range(12):
         add(spool, 10)
         spool.commit()
@@ -216,7 +198,7 @@ def test_the_size_may_be_changed_up_and_down_over_what_the_spool_holds(first: in
     for size in (first, 72_000 - first, first, 4_000, 64_000):
         # Segments end elsewhere each time, and some are gone from the middle of the log's life.
         settings = SpoolSettings(size_bytes_max=size, segment_bytes_max=size // 4, free_bytes_min=0)
-        spool = opened(disk, mints, settings)
+        spool = opened(disk, mints, settings=settings)
         assert offset(spool) == held, "nothing that was kept is forgotten, whatever it may take now"
         for _ in range(4):
             add(spool, 3)
@@ -403,7 +385,7 @@ def test_many_losses_are_kept_in_few_with_the_same_ranges() -> None:
         free_bytes_min=0,
         when_full="declare",
     )
-    spool = opened(disk, count(1), settings)
+    spool = opened(disk, count(1), settings=settings)
     for at in range(3 * LOSSES_MAX):
         spool.add_batch(
             STREAM, bytes(20_000), raw_bytes=10, count=10, parts=(), marks=(), cursors=(), times=Times(at, at)

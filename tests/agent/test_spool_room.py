@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from random import Random
 
 import pytest
+import spool_rig
+from spool_rig import STREAM
 
 from gapless.agent.acks import Acks, Outcome
 from gapless.agent.follow import Spooled, SpoolView
@@ -17,25 +19,11 @@ from gapless.agent.spool_room import ROOM_MARGIN_BYTES
 from gapless.agent.spool_settings import SpoolSettings
 from gapless.log.layout import segment_path
 from gapless.model.errors import Unavailable
-from gapless.model.stream import StreamKey
 from gapless.testing.disk import Fate, SimDisk
 from gapless.testing.faults import Fault, faults
 
-STREAM = StreamKey("contoso", "SigninLogs", "host-7", "files")
 SETTINGS = SpoolSettings(size_bytes_max=ROOM_MARGIN_BYTES + 6_000, segment_bytes_max=2_000, free_bytes_min=0)
-
-
-def opened(disk: SimDisk, mints: Iterator[int], acks: Acks | None = None) -> Spool:
-    spool = Spool(
-        disk,
-        "spool",
-        SETTINGS,
-        now_us=lambda: 7,
-        mint=lambda: f"{next(mints):032x}",
-        place=lambda _: "here",
-    )
-    spool.start([STREAM], acks or Acks())
-    return spool
+opened = partial(spool_rig.opened, settings=SETTINGS)
 
 
 def add(spool: Spool, payload_bytes: int) -> None:
@@ -99,7 +87,7 @@ def test_a_full_segment_goes_when_nothing_in_it_is_waited_for_though_it_is_the_n
     assert spool.room.left_bytes() == 0
     if again:
         spool.close()
-        spool = opened(disk, mints, acks)
+        spool = opened(disk, mints, acks=acks)
     assert spool.room.free(acks) == 0
     receive(acks, *batches(disk))
     assert spool.room.free(acks) == 1
@@ -173,7 +161,7 @@ def test_seqs_that_have_a_receipt_are_not_given_again_when_the_end_of_the_spool_
     receive(acks, batch)
     disk.crash()
     disk.flip(segment_path("spool", 0), 8 * batch.position + 80)
-    spool = opened(disk, mints, acks)
+    spool = opened(disk, mints, acks=acks)
     state = spool.stream(STREAM)
     assert state.opened.epoch != batch.epoch
     assert (state.opened.prev_epoch, state.opened.prev_next) == (batch.epoch, None)

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+from spool_rig import STREAM, opened
 
 from gapless.agent.acks import AckReader, Acks, Outcome
 from gapless.agent.channel import Report, Stopped
@@ -20,7 +21,7 @@ from gapless.agent.config import GatewaySection
 from gapless.agent.dispatch import UploadSettings
 from gapless.agent.follow import Spooled, SpoolView
 from gapless.agent.layout import acks_directory, spool_directory
-from gapless.agent.spool import Spool, Times
+from gapless.agent.spool import Times
 from gapless.agent.spool_settings import SpoolSettings
 from gapless.log.disk import Disk, OsDisk
 from gapless.log.frame import DAMAGED, decode_all
@@ -28,9 +29,7 @@ from gapless.log.segments import LogReader
 from gapless.model.batch import BatchHeader, payload_digest
 from gapless.model.receipt import Receipt
 from gapless.model.signing import Signer
-from gapless.model.stream import StreamKey
 
-STREAM = StreamKey("contoso", "SigninLogs", "host-7", "files")
 SIGNER = Signer(b"1" * 32)
 OTHER = Signer(b"2" * 32)
 QUICK = UploadSettings(
@@ -226,15 +225,8 @@ class Rig:
         self.directory = str(directory)
         self.disk = disk or OsDisk()
         self._mints = count(1)
-        self.spool = Spool(
-            self.disk,
-            spool_directory(self.directory),
-            SpoolSettings(size_bytes_max=64 << 20, segment_bytes_max=8 << 20, free_bytes_min=0),
-            now_us=lambda: 7,
-            mint=lambda: f"{next(self._mints):032x}",
-            place=lambda _: "here",
-        )
-        self.spool.start([STREAM], Acks())
+        settings = SpoolSettings(size_bytes_max=64 << 20, segment_bytes_max=8 << 20, free_bytes_min=0)
+        self.spool = opened(self.disk, self._mints, settings, directory=spool_directory(self.directory))
         self.token_file = directory / "token"
         if disk is None:
             self.token_file.write_text("secret\n")
