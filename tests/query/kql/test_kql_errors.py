@@ -29,6 +29,7 @@ from gapless.query.request import TableFiles
         ("Events | where Id", "a condition must be of type bool, not long"),
         ("Events | extend n = row_number()", "needs rows in an order"),
         ("Events | summarize Name, count()", "stands in no aggregate"),
+        ("print a = 1 | summarize arg_max(*) by a", "arg_max() needs what to look at"),
         ("externaldata(a: string)['https://example.org/x.csv']", "operator externaldata is not supported"),
         ("Events | evaluate autocluster()", "plugin autocluster is not supported"),
         ("Events | evaluate bag_unpack(Details)", "bag_unpack without columns here is not supported"),

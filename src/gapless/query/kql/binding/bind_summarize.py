@@ -158,8 +158,6 @@ class _Groups:
 
     def _wanted(self, node: tree.Call) -> list[tuple[str | None, Scalar]]:
         """The names and values that are asked of a row."""
-        if not node.arguments:
-            raise KqlError(f"{node.name}() needs what to look at", node.at)
         wanted: list[tuple[str | None, Scalar]] = []
         for index, argument in enumerate(node.arguments):
             if isinstance(argument.value, tree.Wildcard):
@@ -175,6 +173,8 @@ class _Groups:
             if index == 0 and name is None and _is_extreme(node):
                 name = node.name.replace("arg_", "").replace("arg", "")
             wanted.append((name, value))
+        if not wanted and _is_extreme(node):
+            raise KqlError(f"{node.name}() needs what to look at", node.at)
         return wanted
 
     def _percentiles(self, node: tree.Call, item: tree.Named) -> list[tuple[str, Scalar]]:
