@@ -27,6 +27,7 @@ class RowEmitter(ScalarEmitter):
     """Makes the SQL of operations on the rows of one relation."""
 
     def values_block(self, relation: Values) -> Block:
+        """Rows written in the text."""
         if not relation.rows:
             nothing = [aliased(constant(Constant(None, kind)), id) for id, kind in relation.columns]
             select = exp.Select(expressions=nothing)
@@ -38,6 +39,7 @@ class RowEmitter(ScalarEmitter):
         return Block(exp.Values(expressions=tuples, alias=alias))
 
     def sequence(self, relation: Sequence_) -> Block:
+        """The integers of a sequence."""
         call = exp.Anonymous(this="range", expressions=[number(relation.count)])
         self._tables += 1
         index = exp.Identifier(this=f"i{self._tables}", quoted=False)
@@ -50,6 +52,7 @@ class RowEmitter(ScalarEmitter):
         return Block(exp.Table(this=call, alias=alias), names=names)
 
     def extended(self, relation: Extend) -> Block:
+        """More columns, in the SELECT below as far as they fit there."""
         block = self.block(relation.input)
         if not all(self.fits(value, block) for _, value in relation.columns):
             block = self.closed(block, self.needed(relation.input))
@@ -58,6 +61,7 @@ class RowEmitter(ScalarEmitter):
         return block
 
     def filtered(self, relation: Filter) -> Block:
+        """The rows that pass, kept by the SELECT below as far as the predicate fits there."""
         block = self.block(relation.input)
         if not self.fits(relation.predicate, block):
             block = self.closed(block, self.needed(relation.input))
@@ -72,6 +76,7 @@ class RowEmitter(ScalarEmitter):
         return block
 
     def aggregated(self, relation: Aggregate) -> Block:
+        """Groups."""
         values = [value for _, value in (*relation.keys, *relation.aggregates)]
         block = self.ready(relation.input, values)
         columns = [
@@ -84,6 +89,7 @@ class RowEmitter(ScalarEmitter):
         return self.from_select(select)
 
     def windowed(self, relation: Window) -> Block:
+        """Window functions."""
         if not relation.columns:
             return self.block(relation.input)
         values = [*(value for _, value in relation.columns), *relation.partition]
@@ -112,7 +118,7 @@ class RowEmitter(ScalarEmitter):
         return self.from_select(select_of(block, columns))
 
     def limited(self, relation: Limit) -> Block:
-        """Window functions."""
+        """The first rows."""
         block = self.ready(relation.input, [key.value for key in relation.order])
         select = select_of(block, self.columns(block, self.needed(relation)))
         if relation.order:
@@ -121,7 +127,7 @@ class RowEmitter(ScalarEmitter):
         return self.from_select(select)
 
     def expanded(self, relation: Expand) -> Block:
-        """Groups."""
+        """A row for each item of lists."""
         block = self.ready(relation.input, [value for _, value in relation.lists])
         own = {id for id, _ in relation.lists}
         columns = self.columns(block, self.needed(relation) - own, none_is_fine=True)
@@ -131,22 +137,22 @@ class RowEmitter(ScalarEmitter):
         return self.from_select(select_of(block, columns))
 
     def fits(self, value: Scalar, block: Block) -> bool:
-        """The block of a relation from which ``values`` can be computed."""
+        """Whether an expression may be computed in the SELECT of a block."""
         return may_be_inlined(value, block, self._pruned.uses)
 
     def needed(self, relation: Relation) -> set[int]:
-        """The rows that pass, kept by the SELECT below as far as the predicate fits there."""
+        """The columns that others ask of a relation."""
         return self._pruned.needed[id(relation)]
 
     def columns(self, block: Block, ids: set[int], none_is_fine: bool = False) -> list[exp.Expression]:
-        """More columns, in the SELECT below as far as they fit there."""
+        """Columns of a block as a SELECT has them, one that nobody reads if it would have none."""
         columns = [aliased(self.scalar(Ref(id, Type("any")), block), id) for id in sorted(ids)]
         return columns or ([] if none_is_fine else [aliased(exp.Literal.number(1), 0)])
 
     def closed(self, block: Block, ids: set[int]) -> Block:
-        """The integers of a sequence."""
+        """The block of a SELECT of its own, that of ``ids`` of another block."""
         return self.from_select(select_of(block, self.columns(block, ids)))
 
     def from_select(self, select: exp.Expression) -> Block:
-        """Rows written in the text."""
+        """A block that reads a SELECT."""
         return Block(exp.Subquery(this=select, alias=self.table_alias()))

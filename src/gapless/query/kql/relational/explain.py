@@ -47,9 +47,7 @@ _LINE_CHARACTERS_MAX = 240
 def explained(rows: Rows) -> str:
     """The operations that make ``rows``, the last one first. A column is called what it is called in its
     table or in the answer, else ``#`` and its number."""
-    return "\n".join(
-        line if len(line) <= _LINE_CHARACTERS_MAX else _cut(line) for line in _Told().answer(rows)
-    )
+    return "\n".join(map(_cut, _Told().answer(rows)))
 
 
 def _cut(line: str) -> str:
