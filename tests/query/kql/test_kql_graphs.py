@@ -37,7 +37,7 @@ def test_columns_are_named_after_their_members() -> None:
     from kql_answers import result
 
     answer = result(BARE + "| graph-match (n)-[e]->(m) project n.id, e.w, w = e.w + 1, strlen(m.id)")
-    assert [column.name for column in answer.columns] == ["n_id", "e_w", "w", "Column1"]
+    assert [column.name for column in answer.columns] == ["n_id", "e_w", "w", "strlen_m_id"]
 
 
 def test_properties_of_nodes_and_those_that_no_table_has() -> None:

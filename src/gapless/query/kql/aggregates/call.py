@@ -62,7 +62,8 @@ BuildAggregate = Callable[[AggregateCall], Scalar]
 
 @dataclass(frozen=True, slots=True)
 class AggregateFunction:
-    """An aggregate. ``name_prefix`` begins the name of its column; ``conditional``: its last argument is a
+    """An aggregate. ``name_prefix`` begins the name of its column, which is else its
+    first argument's; ``conditional``: its last argument is a
     condition, as in sumif; ``finish``: what is to be made of the aggregate, once it is a column."""
 
     name: str

@@ -87,7 +87,7 @@ def _percentilesw_array(call: AggregateCall) -> Scalar:
 
 def _add_array(name: str, form: str, least: int, build: BuildAggregate, summary: str) -> None:
     FAMILY.functions[name] = AggregateFunction(
-        name, form, least, least + _PERCENTAGES_MAX, build, summary, "percentile"
+        name, form, least, least + _PERCENTAGES_MAX, build, summary, "percentiles"
     )
 
 

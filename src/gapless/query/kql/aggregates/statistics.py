@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gapless.query.kql.aggregates.call import AggregateCall, AggregateFamily, BuildAggregate
 from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.relational.scalars import BOOL, LONG, NUMBERS, REAL, Scalar, Type
@@ -141,11 +143,15 @@ FAMILY.add(
     "take_any(value)",
     _take_any,
     "A value of some row.",
-    aliases=("any",),
-    prefix="any",
+    prefix="",
     conditional="take_anyif",
 )
-FAMILY.functions["anyif"] = FAMILY.functions["take_anyif"]
-FAMILY.add("binary_all_and(value)", _binary_all("bit_and"), "Bitwise and of all values.")
-FAMILY.add("binary_all_or(value)", _binary_all("bit_or"), "Bitwise or of all values.")
-FAMILY.add("binary_all_xor(value)", _binary_all("bit_xor"), "Bitwise exclusive or of all values.")
+FAMILY.functions["any"] = replace(FAMILY.functions["take_any"], name_prefix="any")
+FAMILY.functions["anyif"] = replace(FAMILY.functions["take_anyif"], name_prefix="anyif")
+for _word, _function in (("and", "bit_and"), ("or", "bit_or"), ("xor", "bit_xor")):
+    FAMILY.add(
+        f"binary_all_{_word}(value)",
+        _binary_all(_function),
+        f"Bitwise {'exclusive or' if _word == 'xor' else _word} of all values.",
+        prefix="",
+    )

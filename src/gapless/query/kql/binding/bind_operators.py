@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gapless.query.kql.binding.bind_scalar import bind, bind_constant, bind_predicate
 from gapless.query.kql.binding.context import Scope
-from gapless.query.kql.binding.names import free_name, implied_name
+from gapless.query.kql.binding.names import declare_once, free_name, implied_name, sorted_names
 from gapless.query.kql.binding.several import Several
 from gapless.query.kql.binding.tabular import Tabular
 from gapless.query.kql.emission.sql import apply
@@ -81,13 +81,14 @@ def extend(node: operators.Extend, rows: Rows, scope: Scope, tabular: Tabular) -
 
 
 def _extended(items: list[tree.Named], rows: Rows, scope: Scope, tabular: Tabular, replaces: bool) -> Rows:
+    declare_once(items)
     before = rows.changed()
     found: list[tuple[str, int, Scalar]] = []
     taken = [each.name for each in rows.columns]
     for item in items:
         value = bind(item.value, scope.over(before, windows=True), tabular)
         implied = None if item.names or isinstance(value, Several) else implied_name(item.value)
-        parts = [(implied, value)] if implied and replaces else _parts(item, value, taken, tabular)
+        parts = [(implied, value)] if implied and replaces else parts_of(item, value, taken, tabular)
         for name, each in parts:
             before, id = compute(before, each, tabular)
             found.append((name, id, each))
@@ -97,7 +98,7 @@ def _extended(items: list[tree.Named], rows: Rows, scope: Scope, tabular: Tabula
     return before
 
 
-def _parts(item: tree.Named, value: Scalar, taken: list[str], tabular: Tabular) -> list[tuple[str, Scalar]]:
+def parts_of(item: tree.Named, value: Scalar, taken: list[str], tabular: Tabular) -> list[tuple[str, Scalar]]:
     """The name and value of each column that an item makes: several for (a, b) = value."""
     if isinstance(value, Several):
         return _of_several(item, value, taken)
@@ -117,8 +118,17 @@ def _of_several(item: tree.Named, value: Several, taken: list[str]) -> list[tupl
         return [(name, each) for name, (_, each) in zip(item.names, value.values, strict=False)]
     call = item.value
     assert isinstance(call, tree.Call)
-    base = "_".join(filter(None, (call.name, implied_name(call.arguments[0].value))))
-    return [(free_name(f"{base}_{name}", taken), each) for name, each in value.values]
+    found: list[tuple[str, Scalar]] = []
+    for name, each in zip(_names_of_several(call, value), value.parts(), strict=True):
+        found.append((free_name(name, [*taken, *(known for known, _ in found)]), each))
+    return found
+
+
+def _names_of_several(call: tree.Call, value: Several) -> list[str]:
+    if call.name.startswith("array_sort"):
+        return sorted_names(call)[: len(value.values)]
+    base = f"{call.name}_{implied_name(call.arguments[0].value) or ''}"
+    return [f"{base}_{name}" for name, _ in value.values]
 
 
 def numbered(taken: list[str]) -> str:
@@ -168,6 +178,7 @@ def _with_named_hidden(node: operators.Project, rows: Rows) -> Rows:
 
 
 def _project(node: operators.Project, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
+    declare_once(node.columns)
     before = rows.changed()
     columns: list[Column] = []
     for item in node.columns:
@@ -175,7 +186,7 @@ def _project(node: operators.Project, rows: Rows, scope: Scope, tabular: Tabular
             columns.extend(each for each in rows.columns if each not in columns)
             continue
         value = bind(item.value, scope.over(before, windows=True), tabular)
-        for name, each in _parts(item, value, [c.name for c in columns], tabular):
+        for name, each in parts_of(item, value, [c.name for c in columns], tabular):
             if any(c.name == name for c in columns):
                 raise KqlError(f"the column {name} is there twice", item.at)
             before, id = compute(before, each, tabular)

@@ -6,9 +6,10 @@ import re
 from dataclasses import replace
 
 from gapless.model.tables import SYSTEM_COLUMNS, TableSchema
+from gapless.query.kql.binding.bind_operators import parts_of
 from gapless.query.kql.binding.bind_scalar import bind, bind_constant
 from gapless.query.kql.binding.context import Context, Scope
-from gapless.query.kql.binding.names import free_name
+from gapless.query.kql.binding.names import declare_once, free_name
 from gapless.query.kql.binding.several import Several
 from gapless.query.kql.binding.tabular import Tabular
 from gapless.query.kql.emission.sql import apply
@@ -219,15 +220,17 @@ def _real_range(node: operators.RangeSource, bounds: tuple[Constant, ...], tabul
 
 def print_row(node: operators.Print, scope: Scope, tabular: Tabular) -> Rows:
     """One row of the values that are printed; those without a name are numbered, whatever they are."""
+    declare_once(node.columns)
     columns: list[Column] = []
     values: list[tuple[int, Scalar]] = []
     for index, named in enumerate(node.columns):
         bound = bind(named.value, scope.over(None), tabular)
-        name = named.names[0] if named.names else f"print_{index}"
-        several = bound.values if isinstance(bound, Several) else [(name, bound)]
-        for name, each in several:
+        taken = [each.name for each in columns]
+        unnamed = not named.names and not isinstance(bound, Several)
+        made = [(f"print_{index}", bound)] if unnamed else parts_of(named, bound, taken, tabular)
+        for name, each in made:
             value = certain_text(each)
             id = tabular.context.new_id()
-            columns.append(Column(free_name(name, (each.name for each in columns)), id, value.type))
+            columns.append(Column(free_name(name, taken), id, value.type))
             values.append((id, value))
     return Rows(Extend(OneRow(), values), columns)

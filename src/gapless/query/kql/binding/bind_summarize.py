@@ -10,7 +10,13 @@ from gapless.query.kql.aggregates.registry import AGGREGATES
 from gapless.query.kql.binding.bind_operators import compute, numbered
 from gapless.query.kql.binding.bind_scalar import bind, bind_constant
 from gapless.query.kql.binding.context import Aggregates, Scope
-from gapless.query.kql.binding.names import free_name, implied_name, named_column
+from gapless.query.kql.binding.names import (
+    declare_once,
+    free_name,
+    implied_name,
+    name_in_row,
+    named_column,
+)
 from gapless.query.kql.binding.tabular import Tabular
 from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.errors import KqlError, unsupported
@@ -76,6 +82,7 @@ def grouped(keys: Sequence[Column], tabular: Tabular) -> tuple[list[tuple[int, S
 
 def summarize(node: operators.Summarize, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """A row for each group, with aggregates of its rows."""
+    declare_once([*node.keys, *(item for item in node.aggregates if item.names)])
     rows, keys = group_keys(node.keys, rows, scope, tabular)
     if not node.aggregates and not keys:
         raise KqlError("summarize needs aggregates, or keys after by", node.at)
@@ -151,28 +158,25 @@ class _Groups:
         names = list(self.taken)
         for position, ((name, _), (id, value)) in enumerate(zip(wanted, fields, strict=True)):
             given = item.names[position] if position < len(item.names) else None
-            shown = given or (free_name(name, names) if name else numbered(names))
+            shown = given or free_name(name, names)
             names.append(shown)
             result.append((shown, Field(whole, id, value.type)))
         return result
 
-    def _wanted(self, node: tree.Call) -> list[tuple[str | None, Scalar]]:
+    def _wanted(self, node: tree.Call) -> list[tuple[str, Scalar]]:
         """The names and values that are asked of a row."""
-        wanted: list[tuple[str | None, Scalar]] = []
+        wanted: list[tuple[str, Scalar]] = []
         for index, argument in enumerate(node.arguments):
             if isinstance(argument.value, tree.Wildcard):
                 seen = {value.id for _, value in wanted if isinstance(value, Ref)}
                 wanted += [
-                    (each.name, each.ref())
+                    (f"any_{each.name}" if node.name == "any" else each.name, each.ref())
                     for each in self.rows.columns
                     if each.id not in seen and each.name not in self.keys
                 ]
                 continue
             value = bind(argument.value, self.scope, self.tabular)
-            name = implied_name(argument.value)
-            if index == 0 and name is None and _is_extreme(node):
-                name = node.name.replace("arg_", "").replace("arg", "")
-            wanted.append((name, value))
+            wanted.append((name_in_row(node, index), value))
         if not wanted and _is_extreme(node):
             raise KqlError(f"{node.name}() needs what to look at", node.at)
         return wanted
@@ -235,6 +239,7 @@ def distinct(node: operators.Distinct, rows: Rows, scope: Scope, tabular: Tabula
             raise unsupported(
                 "distinct of a dynamic value", item.at, "convert it, with tostring() for example"
             )
+    declare_once(items)
     rows, keys = group_keys(items, rows, scope, tabular)
     pairs, shown = grouped(keys, tabular)
     return Rows(Aggregate(rows.relation, pairs, []), shown)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gapless.query.kql.binding.calls import Call
 from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
-from gapless.query.kql.relational.scalars import DYNAMIC, LONG, STRING, Constant, Scalar
+from gapless.query.kql.relational.scalars import DYNAMIC, INT, LONG, STRING, Constant, Scalar
 from gapless.query.kql.values.json_sql import array_text, let
 
 FAMILY = Family("Cells of H3")
@@ -45,9 +45,9 @@ def _at_resolution(cell: str, resolution: str) -> str:
     return f"(({cell} - {_resolution(cell)} * 4503599627370496 + {resolution} * 4503599627370496) | {unused})"
 
 
-@FAMILY.function("geo_h3cell_level(cell: string): long", "The resolution of a cell, from 0 to 15.")
+@FAMILY.function("geo_h3cell_level(cell: string): int", "The resolution of a cell, from 0 to 15.")
 def _level(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    return apply(f"CAST({_cell('$1', _resolution('cell'))} AS BIGINT)", arguments, LONG)
+    return apply(f"CAST({_cell('$1', _resolution('cell'))} AS INTEGER)", arguments, INT)
 
 
 @FAMILY.function(

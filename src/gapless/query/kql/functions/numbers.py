@@ -101,17 +101,24 @@ def _sign(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     return apply("CAST(sign($1) AS DOUBLE)", (value,), REAL)
 
 
-@FAMILY.function("round(value: number, const digits?: long): real", "Rounded; halves go away from 0.")
+@FAMILY.function("round(value: number, const digits?: long): any", "Rounded; halves go away from 0.")
 def _round(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     digits = call.constant(arguments[1], "digits").value if len(arguments) > 1 else 0
     if digits is None or not -15 <= digits <= 15:
         raise call.error("needs digits from -15 to 15")
-    return apply(f"round($1, {digits})", (as_type(arguments[0], REAL),), REAL)
+    value = arguments[0]
+    if value.type.name in ("int", "long") and digits >= 0:
+        return value
+    rounded = apply(f"round($1, {digits})", (as_type(value, REAL),), REAL)
+    return as_type(rounded, value.type) if value.type.name in ("int", "long") else rounded
 
 
-@FAMILY.function("ceiling(value: number): real", "The least whole number that is not less.")
+@FAMILY.function("ceiling(value: number): any", "The least whole number that is not less.")
 def _ceiling(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    return apply("ceil($1)", (as_type(arguments[0], REAL),), REAL)
+    value = arguments[0]
+    if value.type.name in ("int", "long"):
+        return value
+    return apply("ceil($1)", (as_type(value, REAL),), REAL)
 
 
 @FAMILY.function("rand(const top?: long): real", "A random number from 0 to 1, or a whole one below top.")

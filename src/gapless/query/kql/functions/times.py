@@ -9,6 +9,7 @@ from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.functions.signature import Family
 from gapless.query.kql.relational.scalars import (
     DATETIME,
+    INT,
     LONG,
     REAL,
     TIMESPAN,
@@ -54,7 +55,7 @@ PARTS = {
 
 
 def _part(part: str, moment: Scalar) -> Scalar:
-    return apply(f"CAST({PARTS[part]} AS BIGINT)", (moment,), LONG)
+    return apply(f"CAST({PARTS[part]} AS INTEGER)", (moment,), INT)
 
 
 for _name, _unit, _aliases in (
@@ -66,8 +67,8 @@ for _name, _unit, _aliases in (
     ("week_of_year", "weekofyear", ("weekofyear",)),
 ):
     FAMILY.sql(
-        f"{_name}(time: datetime): long",
-        f"CAST({PARTS[_unit]} AS BIGINT)",
+        f"{_name}(time: datetime): int",
+        f"CAST({PARTS[_unit]} AS INTEGER)",
         f"The {_unit} of a time.",
         _aliases,
     )
@@ -81,7 +82,7 @@ def _dayofweek(call: Call, arguments: Sequence[Scalar]) -> Scalar:
 
 
 @FAMILY.function(
-    "datetime_part(const part: string, time: datetime): long",
+    "datetime_part(const part: string, time: datetime): int",
     "A part of a time: year, month, day, ...",
     ["datepart"],
 )
