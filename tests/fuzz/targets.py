@@ -42,6 +42,7 @@ from gapless.query.kql.translate import translate
 from gapless.testing.disk import SimDisk
 from gateway.support import batch, body
 
+from . import azure_targets as azure
 from . import logs
 
 _SETTINGS = GatewaySettings()
@@ -282,5 +283,9 @@ TARGETS: dict[str, Target] = {
         ],
     ),
     "configuration": Target(configuration, lambda: [_CONFIG.encode()]),
+    "upload_body": Target(azure.upload_body, lambda: azure.UPLOADS),
+    "upload_gzip": Target(azure.gzipped, lambda: azure.GZIPPED),
+    "rule": Target(azure.rule, lambda: azure.RULES),
+    "azure_headers": Target(azure.headers, lambda: azure.HEADERS),
     "lines": Target(lines, lambda: [b"one\ntwo\r\n\n" + b"x" * 40 + b"\nno end", b"\n\n\n"]),
 }
