@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from gapless.query.kql.binding.bind_operators import numbered, row_count
+from gapless.query.kql.binding.bind_operators import numbered, row_count, with_column
 from gapless.query.kql.binding.bind_scalar import bind
 from gapless.query.kql.binding.context import Scope
 from gapless.query.kql.binding.names import free_name, implied_name
@@ -98,12 +98,6 @@ def _typed(item: Ref, kind: str | None) -> Scalar:
     return value if kind is None or kind == "dynamic" else as_type(value, TYPES[kind])
 
 
-def _replaced(columns: list[Column], fresh: list[Column]) -> list[Column]:
-    names = {each.name: each for each in fresh}
-    result = [names.pop(each.name, each) for each in columns]
-    return [*result, *names.values()]
-
-
 def _expansion(
     node: operators.MvExpand | operators.MvApply, rows: Rows, scope: Scope, tabular: Tabular
 ) -> _Expansion:
@@ -119,7 +113,9 @@ def _expansion(
     fresh = [Column(item.name, id, value.type) for item, (id, value) in zip(items, values, strict=True)]
     if node.index_column is not None:
         fresh.append(Column(node.index_column, position.id, LONG))
-    return _Expansion(items, lists, position, numbers, values, _replaced(rows.columns, fresh))
+    for column in fresh:
+        rows = with_column(rows, column)
+    return _Expansion(items, lists, position, numbers, values, rows.columns)
 
 
 def mv_expand(node: operators.MvExpand, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gapless.query.kql.binding.bind_join import perhaps_null
 from gapless.query.kql.binding.bind_operators import compute
 from gapless.query.kql.binding.bind_scalar import bind
 from gapless.query.kql.binding.context import Scope
@@ -24,7 +25,6 @@ from gapless.query.kql.relational.relation import (
 from gapless.query.kql.relational.scalars import (
     BOOL,
     LONG,
-    NULLABLE_STRING,
     STRING,
     Column,
     Constant,
@@ -134,9 +134,7 @@ def _nodes(node: graphs.MakeGraph, edges: Shared, kind: Type, scope: Scope, tabu
 def _joined(found: Rows, id: Ref, table: Rows) -> tuple[Rows, list[Column]]:
     """The rows beside those of a table of nodes, and the columns of these."""
     same = apply("$1 IS NOT DISTINCT FROM $2", (id, hidden(table, NODE_ID).ref()), BOOL)
-    columns = [
-        replace(each, type=NULLABLE_STRING) if each.type.name == "string" else each for each in shown(table)
-    ]
+    columns = [perhaps_null(each) for each in shown(table)]
     return found.changed(Join(found.relation, table.relation, "LEFT", same)), columns
 
 

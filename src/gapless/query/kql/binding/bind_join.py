@@ -181,4 +181,5 @@ def _hidden(node: operators.Join, left: Rows, right: Rows, columns: list[Column]
 
 
 def perhaps_null(column: Column) -> Column:
+    """The column where its row may be missing."""
     return replace(column, type=NULLABLE_STRING) if column.type.name == "string" else column

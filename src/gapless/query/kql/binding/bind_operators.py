@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from gapless.query.kql.binding.bind_scalar import bind, bind_constant, bind_predicate
 from gapless.query.kql.binding.context import Scope
-from gapless.query.kql.binding.names import declare_once, free_name, implied_name, sorted_names
+from gapless.query.kql.binding.names import declare_once, free_name, implied_name, matching, sorted_names
 from gapless.query.kql.binding.several import Several
 from gapless.query.kql.binding.tabular import Tabular
 from gapless.query.kql.emission.sql import apply
@@ -65,12 +64,11 @@ def compute(rows: Rows, value: Scalar, tabular: Tabular) -> tuple[Rows, int]:
     return rows.changed(Extend(below, [(id, value)])), id
 
 
-def _with_column(rows: Rows, name: str, id: int, value: Scalar) -> Rows:
+def with_column(rows: Rows, column: Column) -> Rows:
     """The column of that name is replaced in its place; a new one comes last."""
-    fresh = Column(name, id, value.type)
-    columns = [fresh if each.name == name else each for each in rows.columns]
-    if fresh not in columns:
-        columns.append(fresh)
+    columns = [column if each.name == column.name else each for each in rows.columns]
+    if column not in columns:
+        columns.append(column)
     return rows.changed(columns=columns)
 
 
@@ -94,7 +92,7 @@ def _extended(items: list[tree.Named], rows: Rows, scope: Scope, tabular: Tabula
             found.append((name, id, each))
             taken.append(name)
     for name, id, value in found:
-        before = _with_column(before, name, id, value)
+        before = with_column(before, Column(name, id, value.type))
     return before
 
 
@@ -221,8 +219,7 @@ def _matching(node: tree.Expression, rows: Rows) -> list[str]:
     if isinstance(node, tree.Name):
         return [_known(node, rows).name]
     assert isinstance(node, tree.Wildcard)
-    pattern = re.compile(".*".join(map(re.escape, node.pattern.split("*"))))
-    return [each.name for each in rows.columns if pattern.fullmatch(each.name)]
+    return matching(node.pattern, (each.name for each in rows.columns))
 
 
 def _reorder(node: operators.Project, rows: Rows) -> Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gapless.query.kql.binding.bind_operators import compute
+from gapless.query.kql.binding.bind_operators import compute, with_column
 from gapless.query.kql.binding.bind_scalar import bind
 from gapless.query.kql.binding.context import Scope
 from gapless.query.kql.binding.tabular import Tabular
@@ -45,7 +45,7 @@ def parse(node: operators.Parse, rows: Rows, scope: Scope, tabular: Tabular) -> 
     pattern = Constant(_pattern(node), STRING)
     checked_regex(pattern, node.at)
     rows, text_id = compute(rows, text, tabular)
-    text = _ref(text_id, STRING)
+    text = Ref(text_id, STRING)
     if node.only_matching:
         rows = rows.changed(Filter(rows.relation, apply("regexp_matches($1, $2)", (text, pattern), BOOL)))
     named = [part for part in node.parts if part.name is not None]
@@ -56,22 +56,18 @@ def parse(node: operators.Parse, rows: Rows, scope: Scope, tabular: Tabular) -> 
     rows, struct_id = compute(rows, found, tabular)
     values: list[Scalar] = []
     for index, part in enumerate(named):
-        piece: Scalar = apply(f"struct_extract($1, 'g{index}')", (_ref(struct_id, _STRUCT),), STRING)
+        piece: Scalar = apply(f"struct_extract($1, 'g{index}')", (Ref(struct_id, _STRUCT),), STRING)
         if part.type != "string":
             piece = as_type(piece, TYPES[part.type]) if part.type in TYPES else piece
         rows, id = compute(rows, piece, tabular)
         values.append(Ref(id, piece.type))
     if node.kind != "relaxed":
         rows, values = _all_or_none(node, rows, values, tabular)
-    columns = list(rows.columns)
     for part, value in zip(named, values, strict=True):
         id = tabular.context.new_id()
         rows = rows.changed(Extend(rows.relation, [(id, value)]))
-        fresh = Column(part.name or "", id, value.type)
-        columns = [fresh if each.name == fresh.name else each for each in columns]
-        if fresh not in columns:
-            columns.append(fresh)
-    return rows.changed(columns=columns)
+        rows = with_column(rows, Column(part.name or "", id, value.type))
+    return rows
 
 
 def _all_or_none(
@@ -91,10 +87,6 @@ def _all_or_none(
         nothing = " ELSE ''" if value.type.name == "string" else ""
         kept.append(apply(f"CASE WHEN $1 THEN $2{nothing} END", (fits, value), value.type))
     return rows, kept
-
-
-def _ref(id: int, kind: Type) -> Scalar:
-    return Ref(id, kind)
 
 
 def _pattern(node: operators.Parse) -> str:
@@ -147,15 +139,11 @@ def parse_kv(node: operators.ParseKv, rows: Rows, scope: Scope, tabular: Tabular
     rows = rows.changed()
     value = bind(node.value, scope.over(rows), tabular)
     rows, text_id = compute(rows, certain_text(to_string(value)), tabular)
-    columns = list(rows.columns)
     for name, kind in node.columns:
-        made = as_type(_value_of_key(node, _ref(text_id, STRING), name), TYPES[kind])
+        made = as_type(_value_of_key(node, Ref(text_id, STRING), name), TYPES[kind])
         rows, id = compute(rows, made, tabular)
-        fresh = Column(name, id, made.type)
-        columns = [fresh if each.name == name else each for each in columns]
-        if fresh not in columns:
-            columns.append(fresh)
-    return rows.changed(columns=columns)
+        rows = with_column(rows, Column(name, id, made.type))
+    return rows
 
 
 def _value_of_key(node: operators.ParseKv, text: Scalar, name: str) -> Scalar:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from gapless.query.kql.binding.bind_scalar import bind, one_text
 from gapless.query.kql.binding.context import FunctionLet, Scope
-from gapless.query.kql.binding.names import free_name
+from gapless.query.kql.binding.names import free_name, matching
 from gapless.query.kql.binding.tabular import Tabular
 from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.errors import KqlError, unsupported
@@ -54,9 +53,8 @@ def union_of(node: operators.Union, given: list[Rows], scope: Scope, tabular: Ta
 
 def _inputs(node: tree.Expression, union: operators.Union, scope: Scope, tabular: Tabular) -> list[Rows]:
     if isinstance(node, tree.Wildcard):
-        pattern = re.compile(".*".join(map(re.escape, node.pattern.split("*"))))
         views = [n for n, let in scope.names.items() if isinstance(let, FunctionLet) and let.body.is_view]
-        names = [name for name in (*views, *sorted(tabular.context.tables)) if pattern.fullmatch(name)]
+        names = matching(node.pattern, (*views, *sorted(tabular.context.tables)))
         if not names and not union.is_fuzzy:
             raise KqlError(f"no table is named {node.pattern}", node.at, f"table {node.pattern}")
         return [tabular.rows(tree.Name(node.at, name), scope.over(None)) for name in names]

@@ -118,6 +118,12 @@ def name_in_row(call: tree.Call, index: int) -> str:
     return first if index == 0 else f"{first}_{name or f'arg{index}'}"
 
 
+def matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """The names that a pattern with * means."""
+    expression = re.compile(".*".join(map(re.escape, pattern.split("*"))))
+    return [name for name in names if expression.fullmatch(name)]
+
+
 def free_name(name: str, taken: Iterable[str]) -> str:
     """``name``, with a number behind it if it is taken."""
     names = set(taken)
