@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gapless.query.kql.binding.bind_join import perhaps_null
-from gapless.query.kql.binding.bind_operators import compute
+from gapless.query.kql.binding.bind_operators import compute, numbered_rows
 from gapless.query.kql.binding.bind_scalar import bind
 from gapless.query.kql.binding.context import Scope
 from gapless.query.kql.binding.tabular import Tabular
@@ -78,10 +78,8 @@ def make_graph(node: graphs.MakeGraph, rows: Rows, scope: Scope, tabular: Tabula
         columns.append(column)
     if columns[-1].type != columns[-2].type:
         raise KqlError("the ids of sources and targets must be of one type", node.at)
-    number = context.new_id()
-    count = apply("row_number()", (), LONG)
-    numbered = Window(rows.relation, [(number, count)], [], rows.order)
-    edges = context.share(Rows(numbered, [*columns, Column(NUMBER, number, LONG)]))
+    numbered, number = numbered_rows(rows.relation, rows.order, tabular)
+    edges = context.share(Rows(numbered, [*columns, Column(NUMBER, number.id, LONG)]))
     edges.keep = True
     nodes = context.share(_nodes(node, edges, columns[-1].type, scope, tabular))
     nodes.keep = True

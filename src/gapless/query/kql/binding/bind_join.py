@@ -21,6 +21,7 @@ from gapless.query.kql.relational.scalars import (
     BOOL,
     LONG,
     NULLABLE_STRING,
+    NUMBERS,
     REAL,
     Column,
     Ref,
@@ -118,7 +119,7 @@ def _same_type(one: Scalar, other: Scalar, at: int) -> tuple[Scalar, Scalar]:
         return one, other
     if set(kinds) <= {"int", "long"}:
         return as_type(one, LONG), as_type(other, LONG)
-    if set(kinds) <= {"int", "long", "real"}:
+    if set(kinds) <= NUMBERS:
         return as_type(one, REAL), as_type(other, REAL)
     raise KqlError(f"a join cannot compare {kinds[0]} and {kinds[1]}: convert one of them", at)
 

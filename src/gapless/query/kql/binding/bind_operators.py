@@ -15,6 +15,7 @@ from gapless.query.kql.relational.relation import (
     Extend,
     Filter,
     Limit,
+    Relation,
     Rows,
     Values,
     Window,
@@ -62,6 +63,12 @@ def compute(rows: Rows, value: Scalar, tabular: Tabular) -> tuple[Rows, int]:
     if isinstance(below, Extend) and refs(value).isdisjoint(each for each, _ in below.columns):
         return rows.changed(Extend(below.input, [*below.columns, (id, value)])), id
     return rows.changed(Extend(below, [(id, value)])), id
+
+
+def numbered_rows(relation: Relation, order: list[Order], tabular: Tabular) -> tuple[Relation, Ref]:
+    """The rows beside their numbers in an order, from 1 on."""
+    number = Ref(tabular.context.new_id(), LONG)
+    return Window(relation, [(number.id, apply("row_number()", (), LONG))], [], order), number
 
 
 def with_column(rows: Rows, column: Column) -> Rows:
@@ -141,9 +148,8 @@ def serialize(node: operators.Serialize, rows: Rows, scope: Scope, tabular: Tabu
     """The rows, in an order that window functions may rely on."""
     rows = rows.changed()
     if not rows.order:
-        id = tabular.context.new_id()
-        rows.relation = Window(rows.relation, [(id, apply("row_number()", (), LONG))], [], [])
-        rows.order = [Order(Ref(id, LONG), False, False)]
+        rows.relation, number = numbered_rows(rows.relation, [], tabular)
+        rows.order = [Order(number, False, False)]
     rows.serialized = True
     return _extended(node.columns, rows, scope, tabular, replaces=False) if node.columns else rows
 
@@ -280,10 +286,15 @@ def _limited(rows: Rows, count: int) -> Rows:
 
 def row_count(node: tree.Expression, scope: Scope, tabular: Tabular) -> int:
     """A number of rows, which must be known."""
-    value = bind_constant(node, scope, tabular, "a number of rows")
+    return whole_number(node, scope, tabular, "a number of rows")
+
+
+def whole_number(node: tree.Expression, scope: Scope, tabular: Tabular, what: str) -> int:
+    """A number that must be known, whole and not negative."""
+    value = bind_constant(node, scope, tabular, what)
     if value.type.name not in ("int", "long") or not isinstance(value.value, int) or value.value < 0:
-        raise KqlError("a number of rows must be a whole number that is not negative", node.at)
-    return int(value.value)
+        raise KqlError(f"{what} must be a whole number that is not negative", node.at)
+    return value.value
 
 
 _STORED_AS = {

@@ -41,6 +41,7 @@ from gapless.query.kql.values.to_text import Path, to_string
 #: Tests that look at a part of a text.
 _WORD_TESTS = words("has has_cs hasprefix hasprefix_cs hassuffix hassuffix_cs contains contains_cs")
 _BETWEEN = "\x01"
+_TABLE_AS_VALUE = "a table cannot stand where a value is needed: use toscalar(...)"
 _PLAIN_KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ .@$#:/-")
 
 
@@ -55,7 +56,7 @@ def bind(node: tree.Expression, scope: Scope, tabular: Tabular, wanted: bool = F
                 raise unsupported("type decimal", node.at, "use real or long")
             return Constant("" if kind == "string" and value is None else value, TYPES[kind])
         case tree.Name():
-            return _name(node, scope, tabular)
+            return _name(node, scope)
         case tree.Member():
             return _member(node, scope, tabular)
         case tree.Index():
@@ -75,10 +76,10 @@ def bind(node: tree.Expression, scope: Scope, tabular: Tabular, wanted: bool = F
             return _call(node, scope, tabular)
         case tree.Wildcard():
             raise unsupported("* in an expression", node.at, "name the columns")
-    raise KqlError("a table cannot stand where a value is needed: use toscalar(...)", node.at)
+    raise KqlError(_TABLE_AS_VALUE, node.at)
 
 
-def _name(node: tree.Name, scope: Scope, tabular: Tabular) -> Scalar:
+def _name(node: tree.Name, scope: Scope) -> Scalar:
     rows = scope.rows
     column = rows.find(node.name) if rows is not None else None
     if column is not None:
@@ -87,7 +88,7 @@ def _name(node: tree.Name, scope: Scope, tabular: Tabular) -> Scalar:
     if isinstance(let, Scalar):
         return let
     if isinstance(let, Shared):
-        return tabular.only_value(let, node.at)
+        raise KqlError(_TABLE_AS_VALUE, node.at)
     if isinstance(let, KqlError):
         raise let
     if node.name in scope.sides:

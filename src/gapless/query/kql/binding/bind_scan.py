@@ -11,14 +11,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from gapless.query.kql.binding.bind_operators import compute, serialize
+from gapless.query.kql.binding.bind_operators import compute, numbered_rows, serialize
 from gapless.query.kql.binding.bind_scalar import bind, bind_constant, bind_predicate
 from gapless.query.kql.binding.context import Scope
 from gapless.query.kql.binding.tabular import Tabular
 from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.errors import KqlError, unsupported
-from gapless.query.kql.relational.relation import Concat, Extend, Filter, Fold, FoldStep, OneRow, Rows, Window
-from gapless.query.kql.relational.scalars import BOOL, LONG, TYPES, Column, Constant, Order, Ref, Scalar, Type
+from gapless.query.kql.relational.relation import Concat, Extend, Filter, Fold, FoldStep, OneRow, Rows
+from gapless.query.kql.relational.scalars import (
+    BOOL,
+    LONG,
+    NUMBERS,
+    TYPES,
+    Column,
+    Constant,
+    Order,
+    Ref,
+    Scalar,
+    Type,
+)
 from gapless.query.kql.syntax import operators, tree
 from gapless.query.kql.values.forms import certain_text, ticks
 from gapless.query.kql.values.logic import in_form
@@ -54,9 +65,8 @@ class _Scan:
         rows, self.input = self._plain(rows.changed())
         if not rows.order:
             rows = serialize(operators.Serialize(node.at, []), rows, scope, tabular)
-        self.number = tabular.context.new_id()
-        count = apply("row_number()", (), LONG)
-        self.source = Window(rows.relation, [(self.number, count)], [], rows.order)
+        self.source, number = numbered_rows(rows.relation, rows.order, tabular)
+        self.number = number.id
         self.kinds = {each.name: each.type for each in self.input}
         self.kinds |= {name: value.type for name, value in self.defaults.items()}
         self.places = {step.name: place for place, step in enumerate(node.steps)}
@@ -199,7 +209,7 @@ class _Scan:
                 raise KqlError("a step assigns to columns: declare them first", each.at)
             value = bind(each.value, scope, self.tabular)
             kind = self.kinds[name]
-            numeric = {value.type.name, kind.name} <= {"int", "long", "real"}
+            numeric = {value.type.name, kind.name} <= NUMBERS
             if value.type.name != kind.name and not numeric:
                 raise KqlError(f"{name} is of type {kind.name}, not {value.type.name}", each.at)
             # A column of its own, also where the value is one of the state, which is another one afterwards.

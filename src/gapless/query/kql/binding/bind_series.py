@@ -25,6 +25,7 @@ from gapless.query.kql.relational.scalars import (
     BOOL,
     DYNAMIC,
     LONG,
+    NUMBERS,
     REAL,
     Column,
     Constant,
@@ -132,7 +133,7 @@ def _collected(
     for named, default in node.aggregates:
         value = bind(named.value, inner_scope, tabular)
         fill: Scalar = Constant(0, LONG) if default is None else bind(default, scope.over(None), tabular)
-        if value.type.name not in ("int", "long", "real"):
+        if value.type.name not in NUMBERS:
             raise unsupported(f"make-series of {value.type.name}", named.at)
         fill = as_type(fill, REAL) if value.type.name == "real" else in_form(fill, fill.type)
         values.append((named, value, fill))

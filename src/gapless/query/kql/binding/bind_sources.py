@@ -29,6 +29,7 @@ from gapless.query.kql.relational.scalars import (
     GUID,
     LONG,
     NULLABLE_STRING,
+    NUMBERS,
     REAL,
     STRING,
     TYPES,
@@ -56,11 +57,6 @@ _OVERFLOW_TYPES = {"_s": STRING, "_g": STRING, "_d": REAL, "_b": BOOL, "_t": DAT
 _DEFENDER = re.compile(
     r"(?:Device|Email|Url|CloudApp|Identity(?:Logon|Query|Directory)|Alert(?:Info|Evidence)$).*"
 )
-
-
-def column(name: str, id: int, kind: Type) -> Column:
-    """A column that users see."""
-    return Column(name, id, kind)
 
 
 def _held_as(kind: str) -> Type:
@@ -154,7 +150,7 @@ def _cell(node: tree.Expression, kind: Type, scope: Scope, tabular: Tabular) -> 
     have, want = value.type.name, kind.name
     if have == want or value.value is None:
         return in_form(value, kind)
-    if want in ("int", "long", "real") and have in ("int", "long", "real"):
+    if {have, want} <= NUMBERS:
         if want != "real" and have == "real":
             raise KqlError(f"a value of type {have} cannot stand in a column of type {want}", node.at)
         return in_form(value, kind)
@@ -204,7 +200,7 @@ def _sequence(
 
 
 def _real_range(node: operators.RangeSource, bounds: tuple[Constant, ...], tabular: Tabular) -> Rows:
-    if not {each.type.name for each in bounds} <= {"int", "long", "real"}:
+    if not {each.type.name for each in bounds} <= NUMBERS:
         raise KqlError(f"range is not there for {', '.join(each.type.name for each in bounds)}", node.at)
     start, stop, step = (as_type(each, REAL) for each in bounds)
     assert isinstance(start, Constant) and isinstance(stop, Constant) and isinstance(step, Constant)

@@ -33,7 +33,9 @@ from gapless.query.kql.relational.relation import (
 )
 from gapless.query.kql.relational.scalars import (
     DYNAMIC,
+    NUMBERS,
     TYPES,
+    Column,
     Constant,
     Scalar,
     SubqueryValue,
@@ -136,19 +138,15 @@ class Binder:
         if not isinstance(let, FunctionLet) or let.body.result is None:
             return False
         names = dict(let.names)
+        some_table = Shared(0, Rows(OneRow(), []))
         for parameter in let.body.parameters:
-            placeholder = Rows(OneRow(), [])
-            names[parameter.name] = (
-                Shared(0, placeholder) if parameter.type == "table" else Constant(None, TYPES[parameter.type])
-            )
+            kind = parameter.type
+            names[parameter.name] = some_table if kind == "table" else Constant(None, TYPES[kind])
         for inner in let.body.lets:
-            inner_scope = Scope(names)
-            is_function = isinstance(inner.value, tree.FunctionBody)
-            if is_function:
-                assert isinstance(inner.value, tree.FunctionBody)
+            if isinstance(inner.value, tree.FunctionBody):
                 names[inner.name] = FunctionLet(inner.value, dict(names))
-            elif self.is_tabular(inner.value, inner_scope):
-                names[inner.name] = Shared(0, Rows(OneRow(), []))
+            elif self.is_tabular(inner.value, Scope(names)):
+                names[inner.name] = some_table
             else:
                 names[inner.name] = Constant(None, DYNAMIC)
         return self.is_tabular(let.body.result, Scope(names))
@@ -288,7 +286,7 @@ class Binder:
             return self.context.share(rows)
         value = bind(argument, scope, self)
         if value.type.name != parameter.type:
-            numeric = {value.type.name, parameter.type} <= {"int", "long", "real"}
+            numeric = {value.type.name, parameter.type} <= NUMBERS
             if not numeric and "dynamic" not in (value.type.name, parameter.type):
                 return KqlError(
                     f"the argument {parameter.name} is of type {value.type.name}, not {parameter.type}",
@@ -299,10 +297,6 @@ class Binder:
 
     # Tables as values -------------------------------------------------------------------------------------
 
-    def only_value(self, shared: Shared, at: int) -> Scalar:
-        """Refuses: a table is no value. (The engine would take its first row.)"""
-        raise KqlError("a table cannot stand where a value is needed: use toscalar(...)", at)
-
     def list_of(self, rows: Rows) -> Scalar:
         """The values of the first column, as a dynamic array."""
         if not rows.columns:
@@ -311,5 +305,5 @@ class Binder:
         call = AggregateCall("make_set", 0, [column.ref()], None, [])
         id = self.context.new_id()
         listed = Aggregate(rows.relation, [], [(id, AGGREGATES["make_set"].build(call))])
-        found = bind_sources.column("list", id, DYNAMIC)
+        found = Column("list", id, DYNAMIC)
         return SubqueryValue(Rows(Limit(listed, 1, []), [found]), found)

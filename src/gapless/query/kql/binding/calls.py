@@ -13,7 +13,6 @@ from gapless.query.kql.relational.scalars import (
     TYPES,
     Constant,
     Scalar,
-    Type,
 )
 from gapless.query.kql.values.conversions import as_type
 from gapless.query.kql.values.forms import certain_text, ticks
@@ -77,14 +76,10 @@ def _fitted(parameter: Parameter, argument: Scalar, call: Call, index: int) -> S
     elif have == want:
         return certain_text(argument) if want == "string" else ticks(argument)
     elif have == "dynamic" or (have == "guid" and want == "string"):
-        return certain_text(as_type(argument, _type(want)))
+        return certain_text(as_type(argument, TYPES[want]))
     elif (want == "dynamic" and isinstance(argument, Constant) and argument.value is None) or (
         have,
         want,
     ) in (("int", "long"), ("long", "int"), ("int", "real"), ("long", "real")):
-        return as_type(argument, _type(want))
+        return as_type(argument, TYPES[want])
     raise call.error(f"argument {index} ({parameter.name}) is of type {have}, but must be {want}")
-
-
-def _type(name: str) -> Type:
-    return TYPES[name]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from gapless.query.kql.binding.bind_operators import compute
+from gapless.query.kql.binding.bind_operators import compute, numbered_rows
 from gapless.query.kql.binding.bind_scalar import bind_constant
 from gapless.query.kql.binding.bind_summarize import group_keys, grouped
 from gapless.query.kql.binding.context import Scope
@@ -128,10 +128,9 @@ def _numbered(
     different = Aggregate(frequent, [*pairs, (totals, Ref(total, LONG))], [])
     size, *values = (Ref(id, value.type) for id, value in pairs)
     order = [Order(size, True, False), *(Order(each, False, False) for each in values)]
-    segment = new_id()
-    relation = Window(different, [(segment, apply("row_number()", (), LONG))], [], order)
+    relation, segment = numbered_rows(different, order, tabular)
     rows = Rows(relation, [], order)
-    rows, number = compute(rows, apply("$1 - 1", (Ref(segment, LONG),), LONG), tabular)
+    rows, number = compute(rows, apply("$1 - 1", (segment,), LONG), tabular)
     share = apply("CAST($1 AS DOUBLE) * 100 / $2", (size, Ref(totals, LONG)), REAL)
     rows, percent = compute(rows, share, tabular)
     shown = [

@@ -3,7 +3,13 @@ rolling_percentile."""
 
 from __future__ import annotations
 
-from gapless.query.kql.binding.bind_operators import compute, serialize
+from gapless.query.kql.binding.bind_operators import (
+    compute,
+    numbered_rows,
+    row_count,
+    serialize,
+    whole_number,
+)
 from gapless.query.kql.binding.bind_scalar import bind, bind_constant, bind_predicate
 from gapless.query.kql.binding.bind_summarize import group_keys, grouped
 from gapless.query.kql.binding.calls import Call, invoke
@@ -40,26 +46,17 @@ def _arguments(node: operators.Evaluate, least: int, most: int | None, form: str
     return given
 
 
-def _whole(node: tree.Expression, scope: Scope, tabular: Tabular, what: str) -> int:
-    value = bind_constant(node, scope, tabular, what)
-    if value.type.name not in ("int", "long") or not isinstance(value.value, int) or value.value < 0:
-        raise KqlError(f"{what} must be a whole number that is not negative", node.at)
-    return value.value
-
-
 def rows_near(node: operators.Evaluate, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """The rows that are so few before, or after, one for which a condition is true."""
     given = _arguments(node, 2, 3, "rows_near(condition, rows[, rows_after])")
-    before = _whole(given[1], scope, tabular, "a number of rows")
-    after = _whole(given[2], scope, tabular, "a number of rows") if len(given) > 2 else before
+    before = row_count(given[1], scope, tabular)
+    after = row_count(given[2], scope, tabular) if len(given) > 2 else before
     if not rows.order:
         rows = serialize(operators.Serialize(node.at, []), rows, scope, tabular)
     condition = bind_predicate(given[0], scope.over(rows), tabular)
     rows, id = compute(rows, apply("coalesce($1, FALSE)", (condition,), BOOL), tabular)
-    new_id = tabular.context.new_id
-    number, last, next_ = new_id(), new_id(), new_id()
-    place = Ref(number, LONG)
-    numbered = Window(rows.relation, [(number, apply("row_number()", (), LONG))], [], rows.order)
+    numbered, place = numbered_rows(rows.relation, rows.order, tabular)
+    last, next_ = tabular.context.new_id(), tabular.context.new_id()
     values = (Ref(id, BOOL), place)
     up, down = Order(place, False, False), Order(place, True, False)
     latest = apply("max(CASE WHEN $1 THEN $2 END)", values, LONG)
@@ -82,9 +79,8 @@ def narrow(node: operators.Evaluate, rows: Rows, scope: Scope, tabular: Tabular)
             what = f"narrow of a column of type {each.type.name}"
             raise unsupported(what, node.call.at, f"convert {each.name}, with tostring()")
     context = tabular.context
-    number = context.new_id()
-    numbered = Window(rows.relation, [(number, apply("row_number()", (), LONG))], [], rows.order)
-    shared = context.share(rows.changed(numbered, [*rows.columns, Column("", number, LONG)]))
+    numbered, number = numbered_rows(rows.relation, rows.order, tabular)
+    shared = context.share(rows.changed(numbered, [*rows.columns, Column("", number.id, LONG)]))
     shared.rows.order, shared.rows.hidden = [], []
     names = (("Row", LONG), ("Column", STRING), ("Value", STRING))
     columns = [Column(name, context.new_id(), kind) for name, kind in names]
@@ -134,7 +130,7 @@ def rolling_percentile(node: operators.Evaluate, rows: Rows, scope: Scope, tabul
     if not isinstance(percentage, int | float) or isinstance(percentage, bool) or not 0 <= percentage <= 100:
         raise KqlError("the percentage must be from 0 to 100", given[1].at)
     size = bind_constant(given[3], scope, tabular, "the size of a bin")
-    bins = _whole(given[4], scope, tabular, "a number of bins")
+    bins = whole_number(given[4], scope, tabular, "a number of bins")
     if not 1 <= bins <= _BINS_MAX:
         raise KqlError(f"a window has 1 to {_BINS_MAX} bins", given[4].at)
     value = bind(given[0], scope.over(rows), tabular)

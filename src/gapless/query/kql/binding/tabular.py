@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from gapless.query.kql.binding.context import Context, FunctionLet, Scope
-from gapless.query.kql.relational.relation import (
-    Rows,
-    Shared,
-)
-from gapless.query.kql.relational.scalars import (
-    Scalar,
-)
+from gapless.query.kql.relational.relation import Rows
+from gapless.query.kql.relational.scalars import Scalar
 from gapless.query.kql.syntax import tree
 
 
@@ -30,10 +25,6 @@ class Tabular(Protocol):
 
     def piped(self, rows: Rows, steps: list[tree.Operator], scope: Scope) -> Rows:
         """``rows`` after the operators ``steps``."""
-        ...
-
-    def only_value(self, shared: Shared, at: int) -> Scalar:
-        """The value of a table that stands where a value is needed."""
         ...
 
     def list_of(self, rows: Rows) -> Scalar:

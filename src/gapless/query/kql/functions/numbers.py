@@ -11,6 +11,7 @@ from gapless.query.kql.relational.scalars import (
     DATETIME,
     DYNAMIC,
     LONG,
+    NUMBERS,
     REAL,
     STRING,
     TIMESPAN,
@@ -183,7 +184,7 @@ def _bin_at(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     }:
         sql = "CASE WHEN $2 > 0 THEN $1 - (($1 - $3) % $2 + $2) % $2 END"
         return apply(sql, (value, size, fixed), LONG if kinds[0] == "int" else value.type)
-    if set(kinds) <= {"int", "long", "real"}:
+    if set(kinds) <= NUMBERS:
         reals = [as_type(each, REAL) for each in (value, size, fixed)]
         return apply("CASE WHEN $2 > 0 THEN floor(($1 - $3) / $2) * $2 + $3 END", reals, REAL)
     raise call.error(f"is not there for {', '.join(kinds)}")

@@ -27,7 +27,14 @@ from gapless.query.kql.values.to_text import to_string
 from gapless.query.kql.values.to_time import to_datetime, to_timespan
 
 _ORDERS = {"<", "<=", ">", ">="}
-_COMPARE = {"<": order.lt, "<=": order.le, ">": order.gt, ">=": order.ge}
+_COMPARE = {
+    "==": order.eq,
+    "!=": order.ne,
+    "<": order.lt,
+    "<=": order.le,
+    ">": order.gt,
+    ">=": order.ge,
+}
 
 
 def compare(operator: str, left: Scalar, right: Scalar, wanted: bool, at: int) -> Scalar:
@@ -133,7 +140,7 @@ def _equal(operator: str, left: Scalar, right: Scalar, wanted: bool) -> Scalar:
         if left.value is None or right.value is None:
             both = left.value is None and right.value is None
             return Constant(None if both else operator == "!=", BOOL)
-        return Constant((left.value == right.value) == (operator == "=="), BOOL)
+        return Constant(_COMPARE[operator](left.value, right.value), BOOL)
     if isinstance(left, Constant):
         left, right = right, left
     nan_free = _not_nan(left) or _not_nan(right)
@@ -155,15 +162,7 @@ def _equal(operator: str, left: Scalar, right: Scalar, wanted: bool) -> Scalar:
 
 def _strings(operator: str, left: Scalar, right: Scalar, wanted: bool) -> Scalar:
     if isinstance(left, Constant) and isinstance(right, Constant):
-        outcome = {
-            "==": left.value == right.value,
-            "!=": left.value != right.value,
-            "<": left.value < right.value,
-            "<=": left.value <= right.value,
-            ">": left.value > right.value,
-            ">=": left.value >= right.value,
-        }
-        return Constant(outcome[operator], BOOL)
+        return Constant(_COMPARE[operator](left.value, right.value), BOOL)
     if isinstance(left, Constant) and operator in ("==", "!="):
         left, right = right, left
     plain = isinstance(right, Constant) and right.value != ""

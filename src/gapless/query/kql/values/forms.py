@@ -12,12 +12,9 @@ from gapless.query.kql.relational.scalars import (
 )
 from gapless.query.kql.values.values import EPOCH_TICKS, TICKS_PER_DAY
 
-#: Ticks of a time as tables hold it.
-TICKS_OF_US = f"(epoch_us($1) * 10 + {EPOCH_TICKS})"
-
 #: A TIMESTAMP, to the microsecond, of ticks.
 TIMESTAMP_OF_TICKS = f"make_timestamp($1 // 10 - {EPOCH_TICKS // 10})"
-#: Ticks of a TIMESTAMP.
+#: Ticks of a TIMESTAMP, or of a time as tables hold it.
 TICKS_OF_TIMESTAMP = f"(epoch_us({{}}) * 10 + {EPOCH_TICKS})"
 #: Days since 0001-01-01, a Monday, of ticks.
 WHOLE_DAYS = f"($1 // {TICKS_PER_DAY})"
@@ -36,7 +33,7 @@ def ticks(value: Scalar) -> Scalar:
         return value
     if isinstance(value, Constant):
         return Constant(value.value, DATETIME)
-    return apply(TICKS_OF_US, (value,), DATETIME)
+    return apply(TICKS_OF_TIMESTAMP.format("$1"), (value,), DATETIME)
 
 
 def in_us(value: Scalar) -> Scalar | None:

@@ -15,6 +15,7 @@ from gapless.query.kql.relational.scalars import (
     DYNAMIC,
     LONG,
     NULLABLE_STRING,
+    NUMBERS,
     REAL,
     STRING,
     Apply,
@@ -68,10 +69,10 @@ def common_type(values: Sequence[Scalar], where: str, at: int) -> Type:
     if names == {"datetime"} and all(v.type.form == "us" for v in known):
         return DATETIME_US
     if len(names) == 1:
-        return next(Type(name) for name in names)
+        return Type(names.pop())
     if names <= {"int", "long"}:
         return LONG
-    if names <= {"int", "long", "real"}:
+    if names <= NUMBERS:
         return REAL
     raise KqlError(f"{where} has values of types {', '.join(sorted(names))}: convert them to one type", at)
 
