@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from gapless.query.kql.errors import KqlError
 from gapless.query.kql.syntax.lexer import Token, tokens
+
+T = TypeVar("T")
 
 #: How deeply expressions, pipelines and functions may stand in each other.
 NESTING_MAX = 60
@@ -89,6 +94,23 @@ class Cursor:
         if self.token.kind != "name":
             raise self.surprise("a name")
         return self.take().value
+
+    def separated(self, each: Callable[[], T]) -> list[T]:
+        """What ``each`` reads, once or more, with commas between."""
+        found = [each()]
+        while self.take_mark(","):
+            found.append(each())
+        return found
+
+    def enclosed(self, each: Callable[[], T], close: str) -> list[T]:
+        """What ``each`` reads up to the mark ``close``, with commas between; one may stand after the last."""
+        found = []
+        while not self.is_mark(close):
+            found.append(each())
+            if not self.take_mark(","):
+                break
+        self.expect(close)
+        return found
 
     def hyphenated(self) -> str:
         """A word such as mv-expand."""

@@ -57,17 +57,14 @@ class _Parser(OperatorParser):
         self.take()
         self.take()
         self.expect("(")
-        lets = []
-        while not self.is_mark(")"):
-            each = self._parameter()
-            default = each.default
-            if not isinstance(default, tree.Literal) or default.type != each.type:
-                raise KqlError(f"give the query parameter {each.name} a literal of its type: = ...", each.at)
-            lets.append(tree.Let(each.at, each.name, default))
-            if not self.take_mark(","):
-                break
-        self.expect(")")
-        return lets
+        return self.enclosed(self._query_parameter, ")")
+
+    def _query_parameter(self) -> tree.Let:
+        each = self._parameter()
+        default = each.default
+        if not isinstance(default, tree.Literal) or default.type != each.type:
+            raise KqlError(f"give the query parameter {each.name} a literal of its type: = ...", each.at)
+        return tree.Let(each.at, each.name, default)
 
     def _let(self) -> tree.Let:
         at = self.take().start
@@ -97,12 +94,7 @@ class _Parser(OperatorParser):
         at = self.at
         self.enter()
         self.expect("(")
-        parameters = []
-        while not self.is_mark(")"):
-            parameters.append(self._parameter())
-            if not self.take_mark(","):
-                break
-        self.expect(")")
+        parameters = self.enclosed(self._parameter, ")")
         self.expect("{")
         lets = []
         while self.is_word("let"):
@@ -169,13 +161,7 @@ class _Parser(OperatorParser):
         at = self.take().start
         columns = self.columns()
         self.expect("[")
-        values = []
-        while not self.is_mark("]"):
-            values.append(self.expression())
-            if not self.take_mark(","):
-                break
-        self.expect("]")
-        return operators.Datatable(at, columns, values)
+        return operators.Datatable(at, columns, self.enclosed(self.expression, "]"))
 
     def _range(self) -> tree.Expression:
         at = self.take().start

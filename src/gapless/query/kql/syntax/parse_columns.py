@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gapless.query.kql.errors import KqlError
@@ -64,28 +65,19 @@ def _parse_kv(p: ListParser, at: int) -> tree.Operator:
     options: dict[str, Any] = {}
     if p.take_word("with"):
         p.expect("(")
-        while not p.is_mark(")"):
-            name = p.name()
-            p.expect("=")
-            options[name] = p.take().value
-            if not p.take_mark(","):
-                break
-        p.expect(")")
+        options = dict(p.enclosed(partial(_option, p), ")"))
     return operators.ParseKv(at, value, columns, options)
+
+
+def _option(p: ListParser) -> tuple[str, str]:
+    name = p.name()
+    p.expect("=")
+    return name, p.take().value
 
 
 def _make_series(p: ListParser, at: int) -> tree.Operator:
     p.options("kind")
-    aggregates = []
-    while True:
-        named = p.named()
-        default = None
-        if p.take_word("default"):
-            p.expect("=")
-            default = p.expression()
-        aggregates.append((named, default))
-        if not p.take_mark(","):
-            break
+    aggregates = p.separated(partial(_series, p))
     p.expect_word("on")
     axis = p.expression(3)
     start = stop = None
@@ -104,21 +96,21 @@ def _make_series(p: ListParser, at: int) -> tree.Operator:
     return operators.MakeSeries(at, aggregates, axis, start, stop, step, keys, stop_included)
 
 
+def _series(p: ListParser) -> tuple[tree.Named, tree.Expression | None]:
+    """An aggregate, and its value where there are no rows."""
+    named = p.named()
+    if not p.take_word("default"):
+        return named, None
+    p.expect("=")
+    return named, p.expression()
+
+
 def _scan(p: ListParser, at: int) -> tree.Operator:
     options = p.options("with_match_id")
-    declared = []
+    declared: list[tree.Parameter] = []
     if p.take_word("declare"):
         p.expect("(")
-        while not p.is_mark(")"):
-            here, name = p.at, p.name()
-            p.expect(":")
-            kind = p.type_name()
-            declared.append(
-                tree.Parameter(here, name, kind, default=p.expression() if p.take_mark("=") else None)
-            )
-            if not p.take_mark(","):
-                break
-        p.expect(")")
+        declared = p.enclosed(partial(_declared, p), ")")
     p.expect_word("with")
     p.expect("(")
     steps = []
@@ -128,6 +120,13 @@ def _scan(p: ListParser, at: int) -> tree.Operator:
     if not steps:
         raise KqlError("scan needs a step: with (step name: condition;)", at)
     return operators.ScanSteps(at, options.get("with_match_id"), declared, steps)
+
+
+def _declared(p: ListParser) -> tree.Parameter:
+    at, name = p.at, p.name()
+    p.expect(":")
+    kind = p.type_name()
+    return tree.Parameter(at, name, kind, default=p.expression() if p.take_mark("=") else None)
 
 
 def _scan_step(p: ListParser) -> operators.ScanStep:

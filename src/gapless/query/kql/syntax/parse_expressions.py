@@ -104,13 +104,7 @@ class ExpressionParser(LiteralParser):
         if not self.is_mark("("):
             return [self.expression(_COMPARISON)]
         self.take()
-        items = []
-        while not self.is_mark(")"):
-            items.append(self.pipeline())
-            if not self.take_mark(","):
-                break
-        self.expect(")")
-        return items
+        return self.enclosed(self.pipeline, ")")
 
     def _unary(self) -> tree.Expression:
         at = self.at
@@ -181,14 +175,11 @@ class ExpressionParser(LiteralParser):
     def arguments(self) -> list[tree.Argument]:
         """The arguments of a call, in parentheses."""
         self.expect("(")
-        found: list[tree.Argument] = []
-        while not self.is_mark(")"):
-            at, name = self.at, None
-            if self.token.kind == "name" and self.peek().kind == "mark" and self.peek().value == "=":
-                name = self.take().value
-                self.take()
-            found.append(tree.Argument(at, name, self.pipeline()))
-            if not self.take_mark(","):
-                break
-        self.expect(")")
-        return found
+        return self.enclosed(self._argument, ")")
+
+    def _argument(self) -> tree.Argument:
+        at, name = self.at, None
+        if self.token.kind == "name" and self.peek().kind == "mark" and self.peek().value == "=":
+            name = self.take().value
+            self.take()
+        return tree.Argument(at, name, self.pipeline())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.syntax import graphs, tree
@@ -24,15 +25,16 @@ def _make_graph(p: ListParser, at: int) -> tree.Operator:
     if p.is_word("with_node_id"):
         id_column = str(p.options("with_node_id")["with_node_id"])
     elif p.take_word("with"):
-        while True:
-            here, rows = p.at, p.postfix(p.primary())
-            p.expect_word("on")
-            nodes.append(graphs.NodeTable(here, rows, tree.Name(p.at, p.name())))
-            if not p.take_mark(","):
-                break
+        nodes = p.separated(partial(_node_table, p))
     if not p.at_operator_end():
         raise unsupported("this part of make-graph", p.at)
     return graphs.MakeGraph(at, source, target, nodes, id_column)
+
+
+def _node_table(p: ListParser) -> graphs.NodeTable:
+    at, rows = p.at, p.postfix(p.primary())
+    p.expect_word("on")
+    return graphs.NodeTable(at, rows, tree.Name(p.at, p.name()))
 
 
 def _graph_match(p: ListParser, at: int) -> tree.Operator:

@@ -18,10 +18,7 @@ class ListParser(ExpressionParser):
 
     def named_list(self) -> list[tree.Named]:
         """``name = expression`` and the like, separated by commas."""
-        items = [self.named()]
-        while self.take_mark(","):
-            items.append(self.named())
-        return items
+        return self.separated(self.named)
 
     def named(self) -> tree.Named:
         """``name = expression``, ``(a, b) = expression`` or an expression."""
@@ -85,7 +82,7 @@ class ListParser(ExpressionParser):
     def columns(self) -> list[tuple[str, str]]:
         """``(name:type, ...)``"""
         self.expect("(")
-        return self._columns_left()
+        return self.enclosed(self._column, ")")
 
     def columns_after_star(self) -> tuple[list[tuple[str, str]], bool]:
         """``(name:type, ...)`` or ``(*, name:type, ...)``, and whether the star is there."""
@@ -93,30 +90,24 @@ class ListParser(ExpressionParser):
         has_star = self.take_mark("*")
         if has_star and not self.is_mark(")"):
             self.expect(",")
-        return self._columns_left(), has_star
+        return self.enclosed(self._column, ")"), has_star
 
-    def _columns_left(self) -> list[tuple[str, str]]:
-        found = []
-        while not self.is_mark(")"):
-            name = self.take().value if self.token.kind == "string" else self.name()
-            self.expect(":")
-            found.append((name, self.type_name()))
-            if not self.take_mark(","):
-                break
-        self.expect(")")
-        return found
+    def _column(self) -> tuple[str, str]:
+        name = self.take().value if self.token.kind == "string" else self.name()
+        self.expect(":")
+        return name, self.type_name()
 
     def patterns(self) -> tuple[list[tree.Named], list[str]]:
-        patterns, orders = [], []
-        while True:
-            at = self.at
-            patterns.append(tree.Named(at, [], self.pattern()))
-            order = self.hyphenated() if self.is_word("asc", "desc", "granny") else ""
-            orders.append(order)
-            if not self.take_mark(","):
-                return patterns, orders
+        """Names of columns, and patterns of names; and the order after each, which may be empty."""
+        patterns, orders = zip(*self.separated(self._ordered_pattern), strict=True)
+        return list(patterns), list(orders)
+
+    def _ordered_pattern(self) -> tuple[tree.Named, str]:
+        pattern = tree.Named(self.at, [], self.pattern())
+        return pattern, self.hyphenated() if self.is_word("asc", "desc", "granny") else ""
 
     def pattern(self) -> tree.Expression:
+        """A name, or a pattern of names such as ``Target*``."""
         at = self.at
         if self.is_mark("["):
             return tree.Name(at, self.name())
@@ -129,21 +120,21 @@ class ListParser(ExpressionParser):
         return tree.Wildcard(at, pattern) if "*" in pattern else tree.Name(at, pattern)
 
     def order_keys(self) -> list[operators.OrderKey]:
-        keys = []
-        while True:
-            at, value = self.at, self.expression()
-            descending = not self.take_word("asc")
-            if descending:
-                self.take_word("desc")
-            nulls_first = not descending
-            if self.take_word("nulls"):
-                nulls_first = self.is_word("first")
-                if not self.is_word("first", "last"):
-                    raise self.surprise("first or last")
-                self.take()
-            keys.append(operators.OrderKey(at, value, descending, nulls_first))
-            if not self.take_mark(","):
-                return keys
+        """``expression [asc | desc] [nulls first | nulls last]``, separated by commas."""
+        return self.separated(self._order_key)
+
+    def _order_key(self) -> operators.OrderKey:
+        at, value = self.at, self.expression()
+        descending = not self.take_word("asc")
+        if descending:
+            self.take_word("desc")
+        nulls_first = not descending
+        if self.take_word("nulls"):
+            nulls_first = self.is_word("first")
+            if not self.is_word("first", "last"):
+                raise self.surprise("first or last")
+            self.take()
+        return operators.OrderKey(at, value, descending, nulls_first)
 
     def body(self) -> list[tree.Operator]:
         """Operators in parentheses, without a source."""
@@ -157,20 +148,20 @@ class ListParser(ExpressionParser):
         return found
 
     def expansions(self) -> list[operators.Expansion]:
-        found = []
-        while True:
-            at = self.at
-            name = None
-            if self._is_name_before("="):
-                name = self.name()
-                self.take()
-            value = self.expression()
-            kind = self.typeof() if self.take_word("to") else None
-            found.append(operators.Expansion(at, name, value, kind))
-            if not self.take_mark(","):
-                return found
+        """``[name =] expression [to typeof(type)]``, separated by commas."""
+        return self.separated(self._expansion)
+
+    def _expansion(self) -> operators.Expansion:
+        at, name = self.at, None
+        if self._is_name_before("="):
+            name = self.name()
+            self.take()
+        value = self.expression()
+        kind = self.typeof() if self.take_word("to") else None
+        return operators.Expansion(at, name, value, kind)
 
     def table_input(self) -> tree.Expression:
+        """A table, or a pattern of the names of tables."""
         if self.token.kind == "name" and self.peek().value == "*" and not self.peek().spaced:
             return self.pattern()
         if self.is_mark("*"):
@@ -178,4 +169,5 @@ class ListParser(ExpressionParser):
         return self.postfix(self.primary())
 
     def at_operator_end(self) -> bool:
+        """Whether nothing of the operator is left."""
         return self.token.kind == "end" or self.is_mark("|", ")", ";", "}") or self.token.blank

@@ -111,9 +111,9 @@ class LiteralParser(Cursor):
         self.enter()
         try:
             if self.take_mark("["):
-                return self._dynamic_array()
+                return self.enclosed(self._dynamic_value, "]")
             if self.take_mark("{"):
-                return self._dynamic_bag()
+                return dict(self.enclosed(self._dynamic_member, "}"))
             if self.take_word("null"):
                 return None
             at, is_negative = self.at, self.take_mark("-")
@@ -126,25 +126,10 @@ class LiteralParser(Cursor):
         finally:
             self.leave()
 
-    def _dynamic_array(self) -> list[Any]:
-        items = []
-        while not self.is_mark("]"):
-            items.append(self._dynamic_value())
-            if not self.take_mark(","):
-                break
-        self.expect("]")
-        return items
-
-    def _dynamic_bag(self) -> dict[str, Any]:
-        bag = {}
-        while not self.is_mark("}"):
-            key = self.take().value if self.token.kind == "string" else self.name()
-            self.expect(":")
-            bag[key] = self._dynamic_value()
-            if not self.take_mark(","):
-                break
-        self.expect("}")
-        return bag
+    def _dynamic_member(self) -> tuple[str, Any]:
+        key = self.take().value if self.token.kind == "string" else self.name()
+        self.expect(":")
+        return key, self._dynamic_value()
 
 
 def typed_literal(kind: str, text: str, at: int) -> tree.Literal:

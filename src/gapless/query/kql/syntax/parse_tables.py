@@ -40,18 +40,14 @@ def _joined(p: ListParser, at: int, default_kind: str, lookup: bool) -> tree.Ope
     right = p.postfix(p.primary())
     options = p.options("kind")
     p.expect_word("on")
-    conditions = [p.expression()]
-    while p.take_mark(","):
-        conditions.append(p.expression())
+    conditions = p.separated(p.expression)
     return operators.Join(at, _JOIN_KINDS[options.get("kind", kind)], right, conditions, lookup)
 
 
 def union(p: ListParser, at: int) -> operators.Union:
     """What follows the word union."""
     options = p.options("kind", "withsource", "isfuzzy", "with_source")
-    inputs = [p.table_input()]
-    while p.take_mark(","):
-        inputs.append(p.table_input())
+    inputs = p.separated(p.table_input)
     kind = options.get("kind", "outer")
     if kind not in ("inner", "outer"):
         raise KqlError(f"{kind} is no kind of union: use inner or outer", at)
@@ -65,9 +61,7 @@ def search(p: ListParser, at: int) -> operators.Search:
     tables: list[tree.Expression] = []
     if p.take_word("in"):
         p.expect("(")
-        tables.append(p.table_input())
-        while p.take_mark(","):
-            tables.append(p.table_input())
+        tables = p.separated(p.table_input)
         p.expect(")")
     return operators.Search(at, p.expression(), options.get("kind") == "case_sensitive", tables)
 
