@@ -115,6 +115,8 @@ def test_expression(expression: str, expected: Any) -> None:
         ("x > 1", [2]),
         ("not(x > 1)", [1]),
         ("x == long(null)", []),
+        ("x * 1.0 == int(null)", []),
+        ("x * 1.0 != int(null)", [1, 2]),
         ("x between (1 .. 1)", [1]),
         ("x !between (1 .. 1)", [2]),
         ("isnull(x)", [None]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gapless.query.kql.binding.bind_scalar import bind, bind_constant, bind_predicate
+from gapless.query.kql.binding.bind_scalar import bind, bind_constant, bind_predicate, bind_several
 from gapless.query.kql.binding.context import Scope
 from gapless.query.kql.binding.names import declare_once, free_name, implied_name, matching, sorted_names
 from gapless.query.kql.binding.several import Several
@@ -91,7 +91,7 @@ def _extended(items: list[tree.Named], rows: Rows, scope: Scope, tabular: Tabula
     found: list[tuple[str, int, Scalar]] = []
     taken = [each.name for each in rows.columns]
     for item in items:
-        value = bind(item.value, scope.over(before, windows=True), tabular)
+        value = bind_several(item.value, scope.over(before, windows=True), tabular)
         implied = None if item.names or isinstance(value, Several) else implied_name(item.value)
         parts = [(implied, value)] if implied and replaces else parts_of(item, value, taken, tabular)
         for name, each in parts:
@@ -189,7 +189,7 @@ def _project(node: operators.Project, rows: Rows, scope: Scope, tabular: Tabular
         if isinstance(item.value, tree.Wildcard):
             columns.extend(each for each in rows.columns if each not in columns)
             continue
-        value = bind(item.value, scope.over(before, windows=True), tabular)
+        value = bind_several(item.value, scope.over(before, windows=True), tabular)
         for name, each in parts_of(item, value, [c.name for c in columns], tabular):
             if any(c.name == name for c in columns):
                 raise KqlError(f"the column {name} is there twice", item.at)

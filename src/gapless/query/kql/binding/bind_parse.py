@@ -56,9 +56,8 @@ def parse(node: operators.Parse, rows: Rows, scope: Scope, tabular: Tabular) -> 
     rows, struct_id = compute(rows, found, tabular)
     values: list[Scalar] = []
     for index, part in enumerate(named):
-        piece: Scalar = apply(f"struct_extract($1, 'g{index}')", (Ref(struct_id, _STRUCT),), STRING)
-        if part.type != "string":
-            piece = as_type(piece, TYPES[part.type]) if part.type in TYPES else piece
+        text_of_part = apply(f"struct_extract($1, 'g{index}')", (Ref(struct_id, _STRUCT),), STRING)
+        piece = as_type(text_of_part, TYPES[part.type])
         rows, id = compute(rows, piece, tabular)
         values.append(Ref(id, piece.type))
     if node.kind != "relaxed":
@@ -110,10 +109,8 @@ def _pattern(node: operators.Parse) -> str:
             # Relaxed, what is no number may stand there, too.
             anything = "|.*?" if node.kind == "relaxed" else ""
             pieces.append(f"({_NUMBERS[part.type]}{anything})")
-        elif part.type in TYPES and part.type != "decimal":
-            pieces.append("(.*)" if is_last else "(.*?)")
         else:
-            raise unsupported(f"parse to {part.type}", part.at)
+            pieces.append("(.*)" if is_last else "(.*?)")
         if not is_last and part.text is None and node.parts[index + 1].text is None:
             follows = node.parts[index + 1]
             if part.type == "string" and follows.name is not None and follows.type == "string":

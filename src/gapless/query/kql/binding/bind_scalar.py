@@ -48,9 +48,17 @@ _PLAIN_KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123
 def bind(node: tree.Expression, scope: Scope, tabular: Tabular, wanted: bool = False) -> Scalar:
     """The typed form of ``node``. ``wanted``: only whether the value is true matters, so null may stand for
     false. Raises KqlError where it has none."""
+    value = bind_several(node, scope, tabular, wanted)
+    if isinstance(value, Several):
+        raise KqlError("several values cannot stand where one is needed: take one, as in f(x)[0]", node.at)
+    return value
+
+
+def bind_several(node: tree.Expression, scope: Scope, tabular: Tabular, wanted: bool = False) -> Scalar:
+    """As ``bind``, where ``Several`` will do, too."""
     match node:
-        case tree.Literal(type="type", value=value):
-            return Constant(value, Type("type"))
+        case tree.Literal(type="type"):
+            raise KqlError("a type is no value", node.at)
         case tree.Literal(type=kind, value=value):
             if kind == "decimal":
                 raise unsupported("type decimal", node.at, "use real or long")
@@ -108,11 +116,11 @@ def _member(node: tree.Member, scope: Scope, tabular: Tabular) -> Scalar:
                 f"{node.value.name} has no column {node.name}{suggestion(node.name, known)}", node.at
             )
         return column.ref()
-    return member(bind(node.value, scope, tabular), node.name, node.at)
+    return member(bind_several(node.value, scope, tabular), node.name, node.at)
 
 
 def _index(node: tree.Index, scope: Scope, tabular: Tabular) -> Scalar:
-    value, index = bind(node.value, scope, tabular), bind(node.index, scope, tabular)
+    value, index = bind_several(node.value, scope, tabular), bind(node.index, scope, tabular)
     if isinstance(index, Constant) and isinstance(index.value, str | int):
         return member(value, index.value, node.at)
     if value.type.name != "dynamic":
@@ -211,8 +219,14 @@ def _call(node: tree.Call, scope: Scope, tabular: Tabular) -> Scalar:
         raise KqlError(
             f"function {name} is not supported{suggestion(name, FUNCTIONS)}", node.at, f"function {name}"
         )
-    arguments = [bind(argument.value, scope, tabular) for argument in node.arguments]
+    arguments = [_argument(argument.value, scope, tabular) for argument in node.arguments]
     return invoke(function, Call(name, node.at, tabular.context.now_ticks), arguments)
+
+
+def _argument(node: tree.Expression, scope: Scope, tabular: Tabular) -> Scalar:
+    if isinstance(node, tree.Literal) and node.type == "type":
+        return Constant(node.value, Type("type"))
+    return bind(node, scope, tabular)
 
 
 def _toscalar(node: tree.Call, scope: Scope, tabular: Tabular) -> Scalar:

@@ -79,7 +79,8 @@ class _Scan:
         if declared.default is None:
             return Constant("" if kind.name == "string" else None, kind)
         value = in_form(bind_constant(declared.default, self.scope, self.tabular, "a default"), kind)
-        assert isinstance(value, Constant)
+        if not isinstance(value, Constant):
+            raise KqlError(f"{declared.name} needs a default of type {kind.name}", declared.default.at)
         return value
 
     def _plain(self, rows: Rows) -> tuple[Rows, list[Column]]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
 from gapless.model.tables import SYSTEM_COLUMNS, TableSchema
 from gapless.query.kql.binding.bind_operators import parts_of
-from gapless.query.kql.binding.bind_scalar import bind, bind_constant
+from gapless.query.kql.binding.bind_scalar import bind, bind_constant, bind_several
 from gapless.query.kql.binding.context import Context, Scope
 from gapless.query.kql.binding.names import declare_once, free_name
 from gapless.query.kql.binding.several import Several
 from gapless.query.kql.binding.tabular import Tabular
 from gapless.query.kql.emission.sql import apply
-from gapless.query.kql.errors import KqlError, unsupported
+from gapless.query.kql.errors import KqlError
 from gapless.query.kql.relational.relation import (
     Extend,
     OneRow,
@@ -120,7 +121,7 @@ def datatable(node: operators.Datatable, scope: Scope, tabular: Tabular) -> Rows
     width = len(node.columns)
     if width == 0 or len(node.values) % width:
         raise KqlError(f"datatable has {len(node.values)} values, which do not fill {width} columns", node.at)
-    kinds = [_type(kind, node.at) for _, kind in node.columns]
+    kinds = [TYPES[kind] for _, kind in node.columns]
     rows = []
     for start in range(0, len(node.values), width):
         cells: list[Scalar] = [Constant(start // width, LONG)]
@@ -135,12 +136,6 @@ def datatable(node: operators.Datatable, scope: Scope, tabular: Tabular) -> Rows
     _check_names(columns, node.at)
     values = Values([(order, LONG), *((each.id, each.type) for each in columns)], rows)
     return Rows(values, columns, [Order(Ref(order, LONG), False, False)])
-
-
-def _type(kind: str, at: int) -> Type:
-    if kind == "decimal":
-        raise unsupported("type decimal", at, "use real or long")
-    return TYPES[kind]
 
 
 def _cell(node: tree.Expression, kind: Type, scope: Scope, tabular: Tabular) -> Scalar:
@@ -204,8 +199,11 @@ def _real_range(node: operators.RangeSource, bounds: tuple[Constant, ...], tabul
         raise KqlError(f"range is not there for {', '.join(each.type.name for each in bounds)}", node.at)
     start, stop, step = (as_type(each, REAL) for each in bounds)
     assert isinstance(start, Constant) and isinstance(stop, Constant) and isinstance(step, Constant)
-    if None in (start.value, stop.value, step.value) or not step.value:
+    values = (start.value, stop.value, step.value)
+    if None in values or not step.value:
         raise KqlError("range needs bounds that are not null, and a step that is not 0", node.at)
+    if not all(map(math.isfinite, values)):
+        raise KqlError("range needs bounds and a step that are finite", node.at)
     count = max(0, int((stop.value - start.value) / step.value + 1e-9) + 1)
     rows = _sequence(node, 0, 1, count, LONG, tabular)
     index = rows.columns[0]
@@ -220,7 +218,7 @@ def print_row(node: operators.Print, scope: Scope, tabular: Tabular) -> Rows:
     columns: list[Column] = []
     values: list[tuple[int, Scalar]] = []
     for index, named in enumerate(node.columns):
-        bound = bind(named.value, scope.over(None), tabular)
+        bound = bind_several(named.value, scope.over(None), tabular)
         taken = [each.name for each in columns]
         unnamed = not named.names and not isinstance(bound, Several)
         made = [(f"print_{index}", bound)] if unnamed else parts_of(named, bound, taken, tabular)

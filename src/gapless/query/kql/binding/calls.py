@@ -66,7 +66,7 @@ def _fitted(parameter: Parameter, argument: Scalar, call: Call, index: int) -> S
     if parameter.constant:
         call.constant(argument, f"argument {index} ({parameter.name})")
     have, want = argument.type.name, parameter.type
-    if want == "any":
+    if want == "any" and have != "type":
         return argument
     if want == "number":
         if have in NUMBERS:

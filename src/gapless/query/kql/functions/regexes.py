@@ -45,7 +45,7 @@ def _countof(call: Call, arguments: Sequence[Scalar]) -> Scalar:
 
 
 @FAMILY.function(
-    "extract(const regex: string, group: long, source: string, const type?: any): string",
+    "extract(const regex: string, group: long, source: string, const type?: type): string",
     "What a regular expression's group matches first; empty text if nothing does.",
 )
 def _extract(call: Call, arguments: Sequence[Scalar]) -> Scalar:
@@ -56,10 +56,7 @@ def _extract(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     found = apply(f"regexp_extract($1, $2, {group})", (certain_text(arguments[2]), pattern), STRING)
     if len(arguments) < 4:
         return found
-    kind = call.constant(arguments[3], "a type")
-    if kind.type.name != "type" or kind.value not in TYPES:
-        raise call.error("needs typeof(...) as its last argument")
-    return as_type(found, TYPES[kind.value])
+    return as_type(found, TYPES[call.constant(arguments[3], "a type").value])
 
 
 @FAMILY.function(

@@ -34,17 +34,19 @@ def _first_of_each(listed: str, condition: str = "TRUE") -> str:
 
 @FAMILY.function("set_intersect(...arrays: dynamic): dynamic", "The different items that all arrays have.")
 def _set_intersect(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    return _set_by(arguments, "list_contains({texts}, e)")
+    return _set_by(call, arguments, "list_contains({texts}, e)")
 
 
 @FAMILY.function(
     "set_difference(...arrays: dynamic): dynamic", "The different items of the first array alone."
 )
 def _set_difference(call: Call, arguments: Sequence[Scalar]) -> Scalar:
-    return _set_by(arguments, "NOT list_contains({texts}, e)")
+    return _set_by(call, arguments, "NOT list_contains({texts}, e)")
 
 
-def _set_by(arguments: Sequence[Scalar], condition: str) -> Scalar:
+def _set_by(call: Call, arguments: Sequence[Scalar], condition: str) -> Scalar:
+    if not arguments:
+        raise call.error("needs arrays")
     conditions = []
     for index in range(2, len(arguments) + 1):
         texts = f"list_transform(coalesce({items(f'${index}')}, []), lambda each: CAST(each AS VARCHAR))"

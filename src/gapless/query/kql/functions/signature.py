@@ -27,8 +27,9 @@ _PARAMETER = re.compile(r"(?P<many>\.\.\.)?(?P<const>const )?(?P<name>\w+)(?P<op
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """``type``: a type's name, or any, or number (int, long, real, decimal). A ``constant`` parameter takes
-    what is known before the query runs; a ``many`` parameter takes any number of arguments, also none."""
+    """``type``: the name of a type, or any, or number (int, long, real), or type (as in typeof(long)). A
+    ``constant`` parameter takes what is known before the query runs; a ``many`` parameter takes any number of
+    arguments, also none."""
 
     name: str
     type: str

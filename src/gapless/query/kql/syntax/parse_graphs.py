@@ -23,7 +23,7 @@ def _make_graph(p: ListParser, at: int) -> tree.Operator:
     nodes: list[graphs.NodeTable] = []
     id_column = None
     if p.is_word("with_node_id"):
-        id_column = str(p.options("with_node_id")["with_node_id"])
+        id_column = p.options("with_node_id").get("with_node_id")
     elif p.take_word("with"):
         nodes = p.separated(partial(_node_table, p))
     if not p.at_operator_end():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gapless.query.kql.errors import KqlError
+from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.syntax import tree
 from gapless.query.kql.syntax.cursor import Cursor
 from gapless.query.kql.values.values import (
@@ -98,12 +98,14 @@ class LiteralParser(Cursor):
         return found
 
     def type_name(self) -> str:
-        """The name of a scalar type."""
+        """The name of a scalar type. Raises KqlError for the one that this engine lacks, too."""
         at, name = self.at, self.name()
         if name not in _TYPE_NAMES:
             raise KqlError(
                 f"{name} is no type: use one of {', '.join(sorted(set(_TYPE_NAMES.values())))}", at
             )
+        if name == "decimal":
+            raise unsupported("type decimal", at, "use real or long")
         return _TYPE_NAMES[name]
 
     def _dynamic_value(self) -> Any:

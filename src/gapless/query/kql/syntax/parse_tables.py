@@ -34,14 +34,13 @@ def _lookup(p: ListParser, at: int) -> tree.Operator:
 
 def _joined(p: ListParser, at: int, default_kind: str, lookup: bool) -> tree.Operator:
     options = p.options("kind", "isfuzzy")
-    kind = options.get("kind", default_kind)
+    right = p.postfix(p.primary())
+    kind = (options | p.options("kind")).get("kind", default_kind)
     if kind not in _JOIN_KINDS or (lookup and kind not in ("inner", "leftouter")):
         raise KqlError(f"{kind} is no kind of join{suggestion(kind, _JOIN_KINDS)}", at)
-    right = p.postfix(p.primary())
-    options = p.options("kind")
     p.expect_word("on")
     conditions = p.separated(p.expression)
-    return operators.Join(at, _JOIN_KINDS[options.get("kind", kind)], right, conditions, lookup)
+    return operators.Join(at, _JOIN_KINDS[kind], right, conditions, lookup)
 
 
 def union(p: ListParser, at: int) -> operators.Union:

@@ -15,6 +15,7 @@ from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.relational.scalars import (
     BOOL,
     NUMBERS,
+    REAL,
     STRING,
     Constant,
     Scalar,
@@ -65,7 +66,7 @@ def comparable(left: Scalar, right: Scalar, at: int) -> tuple[Scalar, Scalar]:
     if kinds[0] == kinds[1] and kinds[0] != "dynamic":
         return left, right
     if set(kinds) <= NUMBERS:
-        return (left, right) if "real" not in kinds else (to_real_or_same(left), to_real_or_same(right))
+        return (left, right) if "real" not in kinds else (as_type(left, REAL), as_type(right, REAL))
     if kinds[0] == "dynamic" and kinds[1] != "dynamic":
         return _of_dynamic(left, right), right
     if kinds[1] == "dynamic" and kinds[0] != "dynamic":
@@ -90,11 +91,6 @@ def comparable(left: Scalar, right: Scalar, at: int) -> tuple[Scalar, Scalar]:
 def _as_written(value: Constant) -> Scalar:
     """The text of a number or a truth, as a column of text would have it."""
     return Constant("" if value.value is None else str(value.value), STRING)
-
-
-def to_real_or_same(value: Scalar) -> Scalar:
-    """A number as a real."""
-    return value if value.type.name == "real" else to_real(value)
 
 
 def _of_dynamic(value: Scalar, other: Scalar) -> Scalar:
