@@ -73,16 +73,15 @@ class Verdict:
             if at_us < before_us and not self._unheard_of(record, ledger):
                 age_s = (now_us - at_us) / 1e6
                 raise Violation("complete means complete", f"{record[:40]!r} was read {age_s:.0f} s ago")
+        expected = {stream.book.key.agent for stream in report.streams if stream.state != "decommissioned"}
         for host in self._hosts:
-            if any(other.down_since_s is None for other in self._hosts if other.name == host.name):
-                continue  # also where it is not this one: who has its name and key speaks for it
-            down_s = 0.0 if host.down_since_s is None else oracle.loop.now_s - host.down_since_s
-            registered = any(
-                stream.book.key.agent == host.name and stream.state != "decommissioned"
-                for stream in report.streams
-            )
-            if registered and down_s > 3 * host.config.agent.claim_interval_s + _PROVEN_S:
-                raise Violation("silence is not complete", f"{host.name} was down for {down_s:.0f} s")
+            named = [other for other in self._hosts if other.name == host.name]
+            down_since_s = [each.down_since_s for each in named if each.down_since_s is not None]
+            if host.name not in expected or len(down_since_s) < len(named):
+                continue  # who has the same name and key speaks for it
+            silent_s = oracle.loop.now_s - max(down_since_s)
+            if silent_s > 3 * host.config.agent.claim_interval_s + _PROVEN_S:
+                raise Violation("silence is not complete", f"{host.name} was down for {silent_s:.0f} s")
 
     def waits_for(self) -> Waiting | None:
         """What is not over yet; None when all has come to rest."""
