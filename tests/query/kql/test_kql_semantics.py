@@ -232,6 +232,24 @@ def test_aggregate(aggregate: str, expected: Any) -> None:
     assert rows(f"{NULLS} | summarize a = {aggregate}") == [[expected]]
 
 
+def test_values_are_collected_without_nulls_in_the_order_of_the_rows() -> None:
+    times = "datatable(t: datetime, s: timespan)[datetime(2024-01-01), 1h, datetime(null), timespan(null)]"
+    found = rows(f"{times} | summarize make_list(t), make_list(s), make_set(s), make_list_with_nulls(s)")
+    assert found == [[["2024-01-01T00:00:00.0000000Z"], ["01:00:00"], ["01:00:00"], ["01:00:00", None]]]
+    text = "datatable(x: long, r: real, d: dynamic)[3, 2.5, dynamic(['b', 1]), 1, 1.5, dynamic(['a', 'b'])]"
+    found = rows(f"{text} | summarize make_set(x), make_set(r), make_set(d), make_set(x, 1)")
+    assert found == [[[3, 1], [2.5, 1.5], ["b", 1, "a"], [3]]]
+
+
+def test_a_condition_stands_before_what_may_be_left_out() -> None:
+    text = "datatable(x: long, s: string)[1, 'a', 2, 'b', 3, 'a']"
+    found = rows(
+        f"{text} | summarize make_list_if(x, s == 'a', 1), make_set_if(x, s == 'a', 9),"
+        " dcountif(x, s == 'a', 2), make_bag_if(pack(s, x), x > 1, 9), make_list_if(x, x > 1)"
+    )
+    assert found == [[[1], [1, 3], 2, {"b": 2, "a": 3}, [2, 3]]]
+
+
 def test_aggregates_of_nothing() -> None:
     text = "datatable(x: long)[] | summarize sum(x), avg(x), count(), make_list(x), max(x), stdev(x)"
     assert rows(text) == [[0, "NaN", 0, [], None, 0.0]]
@@ -281,6 +299,18 @@ def test_mv_apply() -> None:
     text = "datatable(k: long, d: dynamic)[1, dynamic([3, 1, 2]), 2, dynamic([9])]"
     found = rows(f"{text} | mv-apply x = d to typeof(long) on (top 2 by x | summarize s = sum(x) + max(k))")
     assert sorted(row[-1] for row in found) == [6, 11]
+
+
+def test_mv_apply_keeps_the_order_of_the_items() -> None:
+    text = "print d = dynamic([3, 1, 2]) | mv-apply x = d to typeof(long) on (extend y = x * 2)"
+    assert rows(f"{text} | summarize make_list(y)") == [[[6, 2, 4]]]
+
+
+def test_columns_that_mv_apply_makes_take_the_place_of_others() -> None:
+    text = "datatable(k: long, s: string, d: dynamic)[1, 'a', dynamic([3, 1]), 2, 'b', dynamic([9])]"
+    found = result(f"{text} | mv-apply x = d to typeof(long) on (summarize s = sum(x) by q = k)")
+    assert [column.name for column in found.columns] == ["k", "s", "d", "q"]
+    assert found.rows == [[1, 4, [3, 1], 1], [2, 9, [9], 2]]
 
 
 def test_parse() -> None:

@@ -62,9 +62,9 @@ BuildAggregate = Callable[[AggregateCall], Scalar]
 
 @dataclass(frozen=True, slots=True)
 class AggregateFunction:
-    """An aggregate. ``name_prefix`` begins the name of its column, which is else its
-    first argument's; ``conditional``: its last argument is a
-    condition, as in sumif; ``finish``: what is to be made of the aggregate, once it is a column."""
+    """An aggregate. ``name_prefix`` begins the name of its column, which is else its first argument's;
+    ``conditional``: the last of the arguments that it needs is a condition, as in sumif; ``finish``: what is
+    to be made of the aggregate, once it is a column."""
 
     name: str
     form: str
@@ -95,11 +95,11 @@ class AggregateFamily:
         finish: Callable[[Scalar], Scalar] | None = None,
     ) -> None:
         """An aggregate of that form, such as ``sum(value)``, whose last ``optional`` parameters may be left
-        out; ``conditional``: the name of the same over the rows alone that a condition, its last argument,
-        chooses."""
+        out; ``conditional``: the name of the same over the rows alone that a condition chooses, which
+        stands before what may be left out."""
         name, _, parameters = form.partition("(")
-        parameters = parameters.rstrip(")")
-        count = len([part for part in parameters.split(", ") if part])
+        parts = [part for part in parameters.rstrip(")").split(", ") if part]
+        count = len(parts)
         known = AggregateFunction(
             name,
             form,
@@ -113,13 +113,15 @@ class AggregateFamily:
         for alias in (name, *aliases):
             self.functions[alias] = known
         if conditional:
+            parts.insert(count - optional, "condition")
             self.functions[conditional] = AggregateFunction(
                 conditional,
-                f"{conditional}({parameters}, condition)" if parameters else f"{conditional}(condition)",
+                f"{conditional}({', '.join(parts)})",
                 count - optional + 1,
                 count + 1,
                 build,
                 f"{summary} Of the rows for which the condition is true.",
                 conditional if prefix is None or prefix == name else prefix,
                 True,
+                finish,
             )

@@ -11,9 +11,9 @@ from gapless.query.kql.relational.scalars import (
     Scalar,
     Type,
 )
-from gapless.query.kql.values.conversions import as_type, to_dynamic
+from gapless.query.kql.values.conversions import to_dynamic
 from gapless.query.kql.values.forms import certain_text
-from gapless.query.kql.values.json_sql import bag_text, entries, items
+from gapless.query.kql.values.json_sql import bag_text, entries, items, let
 
 FAMILY = AggregateFamily()
 _LIST_MAX = 1_048_576
@@ -25,9 +25,7 @@ def _json_item(value: Scalar, call: AggregateCall) -> Scalar:
     kind = value.type.name
     if kind == "dynamic":
         return apply("CAST($1 AS JSON)", (value,), DYNAMIC)
-    if kind in ("datetime", "timespan"):
-        return certain_text(as_type(value, Type("string")))
-    if kind == "real":
+    if kind in ("real", "datetime", "timespan"):
         return apply("CAST($1 AS JSON)", (to_dynamic(value),), DYNAMIC)
     return certain_text(value)
 
@@ -78,21 +76,30 @@ def _make_list_with_nulls(call: AggregateCall) -> Scalar:
 
 def _make_set(call: AggregateCall) -> Scalar:
     value = call.arguments[0]
-    item = _json_item(value, call)
-    limit = _item_limit(call)
-    head = f"list_slice(list(DISTINCT $1 ORDER BY $1){{where}}, 1, {limit})"
-    if value.type.name == "dynamic":
+    kind = value.type.name
+    text = "CAST($1 AS VARCHAR)" if kind == "real" else "$1"
+    if kind == "dynamic":
         # Arrays give their items. JSON has no order of its own: its text has.
         texts = f"list_transform({_SPREAD}, lambda each: CAST(each AS VARCHAR))"
-        distinct = f"list_sort(list_distinct(flatten(list({texts}){{where}})))"
-        head = f"list_transform(list_slice({distinct}, 1, {limit}), lambda each: CAST(each AS JSON))"
-    elif value.type.name == "real":
-        text = "CAST($1 AS VARCHAR)"
-        head = f"list_transform(list_slice(list(DISTINCT {text} ORDER BY {text}){{where}}, 1, {limit}), "
-        head += "lambda each: CAST(each AS JSON))"
-    sql = f"coalesce(CAST(to_json({head}) AS VARCHAR), '[]')"
-    keep = "$1 IS NOT NULL" if value.type.name != "string" else "TRUE"
-    return call.filtered(keep, sql, (item,), DYNAMIC, False)
+        listed = f"flatten(list({texts}{{order}}){{where}})"
+        distinct = _as_they_come(listed) if call.order else f"list_sort(list_distinct({listed}))"
+    elif call.order:
+        distinct = _as_they_come(f"list({text}{{order}}){{where}}")
+    else:
+        distinct = f"list(DISTINCT {text} ORDER BY {text}){{where}}"
+    head = f"list_slice({distinct}, 1, {_item_limit(call)})"
+    if kind in ("dynamic", "real"):
+        head = f"list_transform({head}, lambda each: CAST(each AS JSON))"
+    keep = "$1 IS NOT NULL" if kind != "string" else "TRUE"
+    return call.filtered(keep, _json_array(head), (_json_item(value, call),), DYNAMIC, True)
+
+
+def _as_they_come(listed: str) -> str:
+    """SQL: the different values of a list, in the order in which they come first."""
+    pairs = f"list_sort(list_transform({listed}, lambda e, i: {{'v': e, 'i': i}}))"
+    first = "list_filter(pairs, lambda e, i: i = 1 OR e.v <> pairs[i - 1].v)"
+    places = f"list_sort(list_transform({first}, lambda e: {{'i': e.i, 'v': e.v}}))"
+    return let("pairs", pairs, f"list_transform({places}, lambda e: e.v)")
 
 
 def _make_bag(call: AggregateCall) -> Scalar:
@@ -133,7 +140,7 @@ FAMILY.add(
 FAMILY.add(
     "make_set(value, limit)",
     _make_set,
-    "An array of the different values, in ascending order.",
+    "An array of the different values, in the order of the rows; in their own, if these have none.",
     aliases=("makeset",),
     prefix="set",
     conditional="make_set_if",

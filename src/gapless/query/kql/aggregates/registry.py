@@ -38,7 +38,7 @@ def aggregate(node: tree.Call, scope: Scope, tabular: Tabular, bind: Bind) -> Sc
     arguments = [bind(argument.value, inner, tabular) for argument in node.arguments]
     condition = None
     if function.conditional:
-        condition = arguments.pop()
+        condition = arguments.pop(function.arguments_min - 1)
         if condition.type.name != "bool":
             raise KqlError(f"{node.name}() needs a condition, not {condition.type.name}", node.at)
     order = rows.order if rows is not None else []

@@ -13,6 +13,7 @@ from gapless.query.kql.binding.tabular import Tabular
 from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.errors import KqlError
 from gapless.query.kql.relational.relation import (
+    Aggregate,
     Expand,
     Extend,
     Lateral,
@@ -118,15 +119,25 @@ def _expansion(
     return _Expansion(items, lists, position, numbers, values, rows.columns)
 
 
+def _in_order(rows: Rows) -> bool:
+    """Whether rows have an order, or are one row, so that what they expand to has one."""
+    relation = rows.relation
+    while isinstance(relation, Extend):
+        relation = relation.input
+    one = isinstance(relation, OneRow) or (isinstance(relation, Aggregate) and not relation.keys)
+    return bool(rows.order) or one
+
+
 def mv_expand(node: operators.MvExpand, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
     """Each row as many times as its arrays have items, with an item each."""
     rows = rows.changed()
     expansion = _expansion(node, rows, scope, tabular)
     lists = list(expansion.lists)
-    if node.index_column is not None or rows.order:
+    in_order = _in_order(rows)
+    if node.index_column is not None or in_order:
         lists.append((expansion.position.id, expansion.numbers))
     source = Extend(Expand(rows.relation, lists), expansion.values)
-    order = [*rows.order, Order(expansion.position, False, False)] if rows.order else []
+    order = [*rows.order, Order(expansion.position, False, False)] if in_order else []
     return replace(rows.changed(source, expansion.columns), order=order)
 
 
@@ -141,11 +152,9 @@ def mv_apply(node: operators.MvApply, rows: Rows, scope: Scope, tabular: Tabular
     tabular.context.rows_deep += 1
     body = tabular.piped(start, node.body, scope)
     tabular.context.rows_deep -= 1
-    outer_ids = {each.id for each in rows.columns}
     replaced = {item.name for item in expansion.items}
-    columns = [each for each in rows.columns if each.name not in replaced]
+    result = rows.changed(columns=[each for each in rows.columns if each.name not in replaced])
     for column in body.columns:
-        if column.id not in outer_ids:
-            columns.append(replace(column, name=free_name(column.name, (each.name for each in columns))))
-    order = [*rows.order, *body.order] if rows.order else []
-    return replace(rows.changed(Lateral(rows.relation, body.relation), columns), order=order)
+        result = with_column(result, column)
+    order = [*rows.order, *body.order] if _in_order(rows) else []
+    return replace(result.changed(Lateral(rows.relation, body.relation)), order=order)
