@@ -60,3 +60,21 @@ def test_numbers_at_the_ends_fail_in_no_function() -> None:
         }
     )
     assert rows("datatable(t: datetime)[datetime(9999-12-31)] | project toint(t)") == [[None]]
+
+
+def test_columns_at_the_ends_fail_in_no_function() -> None:
+    most = rows(
+        "datatable(n: long)[9223372036854775807] | project substring('abc', n), substring('abc', 0, n),"
+        " indexof('abc', 'c', n), array_rotate_left(dynamic([1, 2, 3]), n),"
+        " array_shift_left(dynamic([1]), n), make_timespan(n, 1, 1, 1), startofday(now(), n),"
+        " substring('abc', -5, 4), split('a,b', ',', n)"
+    )
+    assert most == [["", "abc", -1, [2, 3, 1], [None], None, None, "ab", []]]
+    least = rows(
+        "datatable(n: long)[-9223372036854775808] | extend s = totimespan(n) | project s, abs(s), bin(s, 1d),"
+        " format_timespan(s, 'd.hh:mm:ss.fffffff'), ago(s), binary_not(n), bin_at(n, 7, 3), format_bytes(n),"
+        " datetime_add('month', n, now()), array_rotate_right(dynamic([1, 2, 3]), n)"
+    )
+    text = "-10675199.02:48:05.4775808"
+    moved = [text, text, "10675198.05:36:10.9551616", text, None, 9223372036854775807]
+    assert least == [[*moved, 9223372036854775805, "-8 EB", None, [3, 1, 2]]]

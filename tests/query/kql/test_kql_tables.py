@@ -27,13 +27,6 @@ def test_filter_bin_and_dynamic(ask: Ask) -> None:
     assert found == [["2024-09-01T00:01:00.0000000Z", 60], ["2024-09-01T00:02:00.0000000Z", 60]]
 
 
-def test_columns_that_every_table_has(ask: Ask) -> None:
-    text = (
-        "Events | where isnotempty(ingestion_time()) or true | take 1 | project Type, TenantId, _ResourceId"
-    )
-    assert ask(text, language="kql").rows == [["Events", "", ""]]
-
-
 def test_a_join_has_the_columns_that_every_table_has_of_both(ask: Ask) -> None:
     both = "Events | where Id == 1 | join kind=inner Events on Id | take 1 | project Type, Type1"
     assert ask(both, language="kql").rows == [["Events", "Events"]]

@@ -78,7 +78,7 @@ def _shifted(sign: str, arguments: Sequence[Scalar]) -> Scalar:
     # What moves in is null, or empty text in an array of texts, unless it is given.
     empty = f"CASE WHEN len(listed) > 0 AND {_TEXTUAL} AND len(list_filter(listed, lambda e: e IS NULL)) = 0"
     fill = "CAST(coalesce($3, 'null') AS JSON)" if len(arguments) > 2 else f"{empty} THEN to_json('') END"
-    place = f"i {sign} $2"
+    place = f"i {sign} greatest(least($2, len(listed)), -len(listed))"
     kept = f"CASE WHEN {place} BETWEEN 1 AND len(listed) THEN listed[{place}] ELSE {fill} END"
     moved = let("listed", items("$1"), array_text(f"list_transform(listed, lambda e, i: {kept})"))
     values = [*arguments[:2], *(to_dynamic(each) for each in arguments[2:])]
@@ -102,7 +102,7 @@ def _array_shift_right(call: Call, arguments: Sequence[Scalar]) -> Scalar:
 
 
 def _rotated(sign: str, arguments: Sequence[Scalar]) -> Scalar:
-    place = f"((i - 1 {sign} $2) % len(listed) + len(listed)) % len(listed) + 1"
+    place = f"((i - 1 {sign} $2 % len(listed)) % len(listed) + len(listed)) % len(listed) + 1"
     moved = let("listed", items("$1"), array_text(f"list_transform(listed, lambda e, i: listed[{place}])"))
     return apply(f"CASE WHEN {is_array('$1')} THEN {moved} END", arguments, DYNAMIC)
 

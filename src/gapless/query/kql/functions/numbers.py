@@ -64,7 +64,7 @@ FAMILY.sql("isfinite(value: real): bool", "coalesce(isfinite($1), FALSE)", "Whet
 FAMILY.sql("binary_and(a: long, b: long): long", "$1 & $2", "Bitwise and.")
 FAMILY.sql("binary_or(a: long, b: long): long", "$1 | $2", "Bitwise or.")
 FAMILY.sql("binary_xor(a: long, b: long): long", "xor($1, $2)", "Bitwise exclusive or.")
-FAMILY.sql("binary_not(value: long): long", "-$1 - 1", "Bitwise not.")
+FAMILY.sql("binary_not(value: long): long", "-1 - $1", "Bitwise not.")
 FAMILY.sql(
     "binary_shift_left(value: long, count: long): long",
     wrapped_sql("CAST($1 AS HUGEINT) * (CAST(1 AS HUGEINT) << CAST(($2 % 64 + 64) % 64 AS BIGINT))"),
@@ -89,9 +89,9 @@ def _abs(call: Call, arguments: Sequence[Scalar]) -> Scalar:
         value = as_type(value, REAL)
     if value.type.name == "int":
         return apply("abs(CAST($1 AS BIGINT))", (value,), LONG)
-    if value.type.name == "long":
-        return apply(wrapped_sql("abs(CAST($1 AS HUGEINT))"), (value,), LONG)
-    if value.type.name not in ("long", "real", "timespan"):
+    if value.type.name in ("long", "timespan"):
+        return apply(wrapped_sql("abs(CAST($1 AS HUGEINT))"), (value,), value.type)
+    if value.type.name != "real":
         raise call.error(f"is not there for {value.type.name}")
     return apply("abs($1)", (value,), value.type)
 
@@ -166,8 +166,9 @@ def _bin_ticks(value: Scalar, size: Scalar) -> Scalar:
             return Constant(None if value.value is None else value.value // width * width, kind)
         if kind is DATETIME:
             return apply(f"$1 // {width} * {width}", (value,), kind)
-        return apply(f"$1 - ($1 % {width} + {width}) % {width}", (value,), kind)
-    return apply("CASE WHEN $2 > 0 THEN $1 - ($1 % $2 + $2) % $2 END", (value, size), kind)
+        return apply(wrapped_sql(f"CAST($1 AS HUGEINT) - ($1 % {width} + {width}) % {width}"), (value,), kind)
+    sql = wrapped_sql("CAST($1 AS HUGEINT) - (CAST($1 AS HUGEINT) % $2 + $2) % $2")
+    return apply(f"CASE WHEN $2 > 0 THEN {sql} END", (value, size), kind)
 
 
 @FAMILY.function(
@@ -182,7 +183,8 @@ def _bin_at(call: Call, arguments: Sequence[Scalar]) -> Scalar:
         "int",
         "long",
     }:
-        sql = "CASE WHEN $2 > 0 THEN $1 - (($1 - $3) % $2 + $2) % $2 END"
+        whole = "CAST($1 AS HUGEINT)"
+        sql = f"CASE WHEN $2 > 0 THEN {wrapped_sql(f'{whole} - (({whole} - $3) % $2 + $2) % $2')} END"
         return apply(sql, (value, size, fixed), LONG if kinds[0] == "int" else value.type)
     if set(kinds) <= NUMBERS:
         reals = [as_type(each, REAL) for each in (value, size, fixed)]

@@ -17,7 +17,10 @@ FAMILY = Family("Positions in text")
 
 #: The beginning of the window, in which a text is looked for; and the window.
 _START = "CASE WHEN $3 < 0 THEN greatest(length($1) + $3, 0) ELSE $3 END"
-_WINDOW = f"CASE WHEN $4 < 0 THEN substring($1, {_START} + 1) ELSE substring($1, {_START} + 1, $4) END"
+_FIRST = f"least({_START}, length($1)) + 1"
+_WINDOW = (
+    f"CASE WHEN $4 < 0 THEN substring($1, {_FIRST}) ELSE substring($1, {_FIRST}, least($4, length($1))) END"
+)
 
 
 def _placed(call: Call, arguments: Sequence[Scalar]) -> tuple[Sequence[Scalar], int]:

@@ -17,6 +17,8 @@ from gapless.query.kql.values.forms import certain_text
 from gapless.query.kql.values.to_text import to_string
 
 FAMILY = Family("Text")
+#: No text is longer: the engine takes no greater length of a part.
+_LENGTH_MAX = 2**31 - 1
 
 FAMILY.sql("strlen(text: string): long", "length($1)", "The number of characters.")
 
@@ -86,11 +88,11 @@ def _strcat_delim(call: Call, arguments: Sequence[Scalar]) -> Scalar:
 )
 def _substring(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     # A negative start counts from the end; the engine's substring counts from 1.
-    start = "CASE WHEN $2 < 0 THEN length($1) + $2 ELSE $2 END"
+    start = "CASE WHEN $2 < 0 THEN length($1) + $2 ELSE least($2, length($1)) END"
     if len(arguments) == 2:
         return apply(f"coalesce(substring($1, greatest({start}, 0) + 1), '')", arguments, STRING)
     # What lies before the text's beginning counts, and is not there.
-    length = f"greatest(least({start}, 0) + greatest($3, 0), 0)"
+    length = f"greatest(least({start}, 0) + greatest(least($3, {_LENGTH_MAX}), 0), 0)"
     return apply(f"coalesce(substring($1, greatest({start}, 0) + 1, {length}), '')", arguments, STRING)
 
 
@@ -109,7 +111,8 @@ def _split(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     index = arguments[2]
     if isinstance(index, Constant) and (index.value is None or index.value < 0):
         raise call.unsupported("a negative index")
-    part = "list_slice(string_split($1, $2), $3 + 1, $3 + 1)"
+    place = f"least($3, {_LENGTH_MAX}) + 1"
+    part = f"list_slice(string_split($1, $2), {place}, {place})"
     return apply(
         f"CASE WHEN $2 <> '' AND $3 >= 0 THEN CAST(to_json({part}) AS VARCHAR) END", arguments, DYNAMIC
     )

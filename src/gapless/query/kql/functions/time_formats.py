@@ -56,16 +56,16 @@ def _format_datetime(call: Call, arguments: Sequence[Scalar]) -> Scalar:
 )
 def _format_timespan(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     text = str(call.constant(arguments[1], "a format").value)
-    days = f"abs($1) // {TICKS_PER_DAY}"
-    hours = f"abs($1) // {3600 * TICKS_PER_SECOND} % 24"
-    minutes = f"abs($1) // {60 * TICKS_PER_SECOND} % 60"
-    seconds = f"abs($1) // {TICKS_PER_SECOND} % 60"
+    days = f"abs($1 // {TICKS_PER_DAY})"
+    hours = f"abs($1 // {3600 * TICKS_PER_SECOND}) % 24"
+    minutes = f"abs($1 // {60 * TICKS_PER_SECOND}) % 60"
+    seconds = f"abs($1 // {TICKS_PER_SECOND}) % 60"
     known = {}
     for letter, value in (("d", days), ("h", hours), ("H", hours), ("m", minutes), ("s", seconds)):
         known[letter] = f"CAST({value} AS VARCHAR)"
         for width in range(2, 9 if letter == "d" else 3):
             known[letter * width] = f"format('{{:0{width}d}}', {value})"
-    return _formatted(call, _TIMESPAN_PART, text, known, f"abs($1) % {TICKS_PER_SECOND}", arguments[0])
+    return _formatted(call, _TIMESPAN_PART, text, known, f"abs($1 % {TICKS_PER_SECOND})", arguments[0])
 
 
 def _formatted(

@@ -34,7 +34,8 @@ def _ago(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     if isinstance(span, Constant):
         moment = None if span.value is None else call.now_ticks - span.value
         return Constant(moment if moment is None or 0 <= moment <= LAST_TICKS else None, DATETIME)
-    return apply(f"{call.now_ticks} - $1", (span,), DATETIME)
+    in_time = f"$1 BETWEEN {call.now_ticks - LAST_TICKS} AND {call.now_ticks}"
+    return apply(f"CASE WHEN {in_time} THEN {call.now_ticks} - $1 END", (span,), DATETIME)
 
 
 PARTS = {
@@ -149,7 +150,7 @@ def _datetime_add(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     # The engine's TIMESTAMP has microseconds: the last digit is carried over.
     later = f"({TIMESTAMP_OF_TICKS} + to_months(CAST($2 * {months} AS INTEGER)))"
     ticks = f"{TICKS_OF_TIMESTAMP.format(later)} + $1 % 10"
-    in_range = f"abs($2) <= 200000 AND year({later}) BETWEEN 1 AND 9999"
+    in_range = f"$2 BETWEEN -200000 AND 200000 AND year({later}) BETWEEN 1 AND 9999"
     return apply(f"CASE WHEN {in_range} THEN {ticks} END", (moment, count), DATETIME)
 
 
@@ -182,7 +183,9 @@ def _make_timespan(call: Call, arguments: Sequence[Scalar]) -> Scalar:
         parts = (zero, *arguments)
     else:
         parts = tuple(arguments)
-    valid = "$1 >= 0 AND $2 BETWEEN 0 AND 23 AND $3 BETWEEN 0 AND 59 AND $4 >= 0 AND $4 < 60"
+    valid = (
+        "$1 BETWEEN 0 AND 10675198 AND $2 BETWEEN 0 AND 23 AND $3 BETWEEN 0 AND 59 AND $4 >= 0 AND $4 < 60"
+    )
     total = "(($1 * 24 + $2) * 60 + $3) * 60"
     sql = f"CASE WHEN {valid} THEN CAST({total} AS BIGINT) * {TICKS_PER_SECOND}"
     sql += f" + CAST(round($4 * {TICKS_PER_SECOND}) AS BIGINT) END"

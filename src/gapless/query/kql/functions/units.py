@@ -175,7 +175,8 @@ def _format_bytes(call: Call, arguments: Sequence[Scalar]) -> Scalar:
         )
     sizes = [(repr(float(base**power)), name) for power, name in enumerate(_BYTES)]
     branches = [
-        f"WHEN abs($1) >= {size} THEN {shown.format(size=size, unit=name)}" for size, name in sizes[:0:-1]
+        f"WHEN abs(CAST($1 AS DOUBLE)) >= {size} THEN {shown.format(size=size, unit=name)}"
+        for size, name in sizes[:0:-1]
     ]
     last = shown.format(size="1.0", unit="Bytes")
     sql = f"CASE {' '.join(branches)} ELSE {last} END"

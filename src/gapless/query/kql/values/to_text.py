@@ -24,14 +24,15 @@ DATETIME_TEXT = (
 )
 
 _DATETIME_US_TEXT = "strftime(CAST($1 AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z'"
+#: The least of 64 bits has no opposite in them: it is divided before its sign is taken away.
 _TIMESPAN_TEXT = (
     "CASE WHEN $1 < 0 THEN '-' ELSE '' END"
-    f" || CASE WHEN abs($1) >= {TICKS_PER_DAY}"
-    f" THEN CAST(abs($1) // {TICKS_PER_DAY} AS VARCHAR) || '.' ELSE '' END"
-    " || format('{:02d}:{:02d}:{:02d}', abs($1) // 36000000000 % 24, abs($1) // 600000000 % 60,"
-    " abs($1) // 10000000 % 60)"
+    f" || CASE WHEN $1 NOT BETWEEN {1 - TICKS_PER_DAY} AND {TICKS_PER_DAY - 1}"
+    f" THEN CAST(abs($1 // {TICKS_PER_DAY}) AS VARCHAR) || '.' ELSE '' END"
+    " || format('{:02d}:{:02d}:{:02d}', abs($1 // 36000000000) % 24, abs($1 // 600000000) % 60,"
+    " abs($1 // 10000000) % 60)"
     " || CASE WHEN $1 % 10000000 <> 0"
-    " THEN '.' || lpad(CAST(abs($1) % 10000000 AS VARCHAR), 7, '0') ELSE '' END"
+    " THEN '.' || lpad(CAST(abs($1 % 10000000) AS VARCHAR), 7, '0') ELSE '' END"
 )
 
 _REAL_TEXT = (
