@@ -18,9 +18,9 @@ from gapless.query.kql.relational.relation import (
     Extend,
     Join,
     OneRow,
+    Relation,
     Rows,
     Shared,
-    Window,
 )
 from gapless.query.kql.relational.scalars import (
     BOOL,
@@ -178,44 +178,50 @@ def mark_components(node: graphs.MarkComponents, rows: Rows, scope: Scope, tabul
     graph = graph_of(rows, node.at)
     context = tabular.context
     read, edges = context.read(graph.nodes), context.read(graph.edges)
-    kind = hidden(read, NODE_ID).type
     if any(each.name == node.column for each in shown(read)):
         raise KqlError(f"the nodes have a column {node.column}: give another name", node.at)
-    # Nodes, then edges, as places in the list of nodes.
-    count, place = context.new_id(), context.new_id()
-    order = [Order(hidden(read, each).ref(), False, False) for each in (NUMBER, NODE_ID)]
-    counted = Window(read.relation, [(count, apply("row_number()", (), LONG))], [], order)
-    numbered = Extend(counted, [(place, apply("$1 - 1", (Ref(count, LONG),), LONG))])
-    places = context.share(Rows(numbered, [hidden(read, NODE_ID), Column(NUMBER, place, LONG)]))
+    places = _places(read, tabular)
+    marked, place, mark = _marked(edges, places, tabular)
+    again = context.read(places)
+    same_place = apply("$1 = $2", (place, hidden(again, NUMBER).ref()), BOOL)
+    by_id = Join(again.relation, marked, "INNER", same_place)
+    nodes = context.read(graph.nodes)
+    ids = (hidden(nodes, NODE_ID).ref(), hidden(again, NODE_ID).ref())
+    joined = Join(nodes.relation, by_id, "INNER", apply("$1 IS NOT DISTINCT FROM $2", ids, BOOL))
+    fresh = context.share(Rows(joined, [*nodes.columns, Column(node.column, mark.id, LONG)]))
+    fresh.keep = True
+    return Graph(OneRow(), [], edges=graph.edges, nodes=fresh)
+
+
+def _places(nodes: Rows, tabular: Tabular) -> Shared:
+    """The ids of nodes, each with its place in the list of them, from 0 on."""
+    order = [Order(hidden(nodes, each).ref(), False, False) for each in (NUMBER, NODE_ID)]
+    counted, number = numbered_rows(nodes.relation, order, tabular)
+    place = tabular.context.new_id()
+    relation = Extend(counted, [(place, apply("$1 - 1", (number,), LONG))])
+    return tabular.context.share(Rows(relation, [hidden(nodes, NODE_ID), Column(NUMBER, place, LONG)]))
+
+
+def _marked(edges: Rows, places: Shared, tabular: Tabular) -> tuple[Relation, Ref, Ref]:
+    """Each node's place, and the number of its component: rows, and their two columns."""
+    context = tabular.context
     relation, pair = edges.relation, []
     for end in (SOURCE, TARGET):
         other = context.read(places)
         same = apply("$1 = $2", (hidden(edges, end).ref(), hidden(other, NODE_ID).ref()), BOOL)
         relation = Join(relation, other.relation, "INNER", same)
         pair.append(hidden(other, NUMBER).ref())
-    listed, found, item = context.new_id(), context.new_id(), context.new_id()
+    listed, found, size = context.new_id(), context.new_id(), context.new_id()
     pairs = apply("CAST(coalesce(to_json(list([$1, $2])), '[]') AS VARCHAR)", pair, STRING)
-    size = Aggregate(context.read(places).relation, [], [(item, apply("count(*)", (), LONG))])
-    both = Join(Aggregate(relation, [], [(listed, pairs)]), size, "INNER", Constant(True, BOOL))
-    marks = apply("graph_components($1, $2)", (Ref(item, LONG), Ref(listed, STRING)), STRING)
-    entry = context.new_id()
+    counted = Aggregate(context.read(places).relation, [], [(size, apply("count(*)", (), LONG))])
+    both = Join(Aggregate(relation, [], [(listed, pairs)]), counted, "INNER", Constant(True, BOOL))
+    marks = apply("graph_components($1, $2)", (Ref(size, LONG), Ref(listed, STRING)), STRING)
+    entry = Ref(context.new_id(), Type("list"))
     items = apply("from_json($1, '[[\"BIGINT\"]]')", (Ref(found, STRING),), Type("list"))
-    expanded = Expand(Extend(both, [(found, marks)]), [(entry, items)])
-    at, mark = context.new_id(), context.new_id()
+    expanded = Expand(Extend(both, [(found, marks)]), [(entry.id, items)])
+    place, mark = Ref(context.new_id(), LONG), Ref(context.new_id(), LONG)
     parts: list[tuple[int, Scalar]] = [
-        (id, apply(f"list_extract($1, {index})", (Ref(entry, Type("list")),), LONG))
-        for index, id in ((1, at), (2, mark))
+        (each.id, apply(f"list_extract($1, {index})", (entry,), LONG))
+        for index, each in ((1, place), (2, mark))
     ]
-    marked = Extend(expanded, parts)
-    again = context.read(places)
-    again_same = apply("$1 = $2", (Ref(at, LONG), hidden(again, NUMBER).ref()), BOOL)
-    by_id = Join(again.relation, marked, "INNER", again_same)
-    nodes = context.read(graph.nodes)
-    same = apply(
-        "$1 IS NOT DISTINCT FROM $2", (hidden(nodes, NODE_ID).ref(), hidden(again, NODE_ID).ref()), BOOL
-    )
-    assert hidden(nodes, NODE_ID).type == kind
-    columns = [*nodes.columns, Column(node.column, mark, LONG)]
-    fresh = context.share(Rows(Join(nodes.relation, by_id, "INNER", same), columns))
-    fresh.keep = True
-    return Graph(OneRow(), [], edges=graph.edges, nodes=fresh)
+    return Extend(expanded, parts), place, mark

@@ -43,6 +43,11 @@ from gapless.query.kql.values.to_text import DATETIME_TEXT
 #: How many points a series may have.
 POINTS_MAX = 1_000_000
 _MAP = Type("map")
+#: The array of a map of points, of so many of them, with a value for those that it lacks.
+_FILLED = (
+    "concat('[', array_to_string(list_transform(range(0, $2), "
+    "lambda i: coalesce(map_extract_value($1, i), coalesce($3, 'null'))), ','), ']')"
+)
 
 
 def make_series(node: operators.MakeSeries, rows: Rows, scope: Scope, tabular: Tabular) -> Rows:
@@ -123,54 +128,56 @@ def _collected(
     scope: Scope,
     tabular: Tabular,
 ) -> Rows:
+    """A row for each group, with an array for each aggregate and one of the axis' points."""
     new_id = tabular.context.new_id
     _, start, step, count = axis
-    inner_pairs, inner_keys = grouped(keys, tabular)
-    point = new_id()
+    pairs, inner_keys = grouped(keys, tabular)
+    point = Ref(new_id(), LONG)
     found = Aggregates()
-    inner_scope = replace(scope.over(rows), aggregates=found)
-    values = []
-    for named, default in node.aggregates:
-        value = bind(named.value, inner_scope, tabular)
-        fill: Scalar = Constant(0, LONG) if default is None else bind(default, scope.over(None), tabular)
-        if value.type.name not in NUMBERS:
-            raise unsupported(f"make-series of {value.type.name}", named.at)
-        fill = as_type(fill, REAL) if value.type.name == "real" else in_form(fill, fill.type)
-        values.append((named, value, fill))
-    grouped_rows = Rows(
-        Aggregate(rows.relation, [*inner_pairs, (point, Ref(index_id, LONG))], found.found), list(inner_keys)
-    )
-    outer_pairs, shown = grouped(inner_keys, tabular)
-    start_id, count_id = new_id(), new_id()
-    lists: list[tuple[int, Scalar]] = []
+    aggregates = _aggregates(node, replace(scope.over(rows), aggregates=found), tabular)
+    by_point = Aggregate(rows.relation, [*pairs, (point.id, Ref(index_id, LONG))], found.found)
+    points = Rows(by_point, list(inner_keys))
+    pairs, shown = grouped(inner_keys, tabular)
+    begin, size = Ref(new_id(), start.type), Ref(new_id(), LONG)
+    maps: list[tuple[int, Scalar]] = []
     series: list[tuple[str, Scalar]] = []
     names = [each.name for each in shown]
-    for named, value, fill in values:
-        grouped_rows, id = compute(grouped_rows, to_dynamic(value), tabular)
-        map_id = new_id()
+    for name, value, fill in aggregates:
+        points, id = compute(points, to_dynamic(value), tabular)
+        map_ = Ref(new_id(), _MAP)
         entry = "map_from_entries(list({'k': $1, 'v': coalesce($2, 'null')}))"
-        lists.append((map_id, apply(entry, (Ref(point, LONG), Ref(id, DYNAMIC)), _MAP)))
-        sql = (
-            "concat('[', array_to_string(list_transform(range(0, $2), "
-            "lambda i: coalesce(map_extract_value($1, i), coalesce($3, 'null'))), ','), ']')"
-        )
-        made = apply(sql, (Ref(map_id, _MAP), Ref(count_id, LONG), to_dynamic(fill)), DYNAMIC)
-        name = named.names[0] if named.names else implied_name(named.value) or "Column1"
-        series.append((free_name(name, names), made))
+        maps.append((map_.id, apply(entry, (point, Ref(id, DYNAMIC)), _MAP)))
+        series.append((free_name(name, names), apply(_FILLED, (map_, size, to_dynamic(fill)), DYNAMIC)))
         names.append(series[-1][0])
     axis_name = implied_name(node.axis) or "Column1"
-    series.append((free_name(axis_name, names), _axis(Ref(start_id, start.type), step, Ref(count_id, LONG))))
-    result = Rows(Aggregate(grouped_rows.relation, outer_pairs, lists), shown)
-    if not outer_pairs:
-        total = new_id()
-        lists.append((total, apply("count(*)", (), LONG)))
-        result.relation = Filter(result.relation, apply("$1 > 0", (Ref(total, LONG),), BOOL))
-    result.relation = Extend(result.relation, [(start_id, start), (count_id, count)])
+    series.append((free_name(axis_name, names), _axis(begin, step, size)))
+    result = Rows(Aggregate(points.relation, pairs, maps), shown)
+    if not pairs:
+        total = Ref(new_id(), LONG)
+        maps.append((total.id, apply("count(*)", (), LONG)))
+        result.relation = Filter(result.relation, apply("$1 > 0", (total,), BOOL))
+    result.relation = Extend(result.relation, [(begin.id, start), (size.id, count)])
     columns = list(shown)
     for name, each in series:
         result, id = compute(result, each, tabular)
         columns.append(Column(name, id, each.type))
     return result.changed(columns=columns)
+
+
+def _aggregates(
+    node: operators.MakeSeries, scope: Scope, tabular: Tabular
+) -> list[tuple[str, Scalar, Scalar]]:
+    """Of each aggregate its name, its value at a point, and what stands at a point without rows."""
+    found = []
+    for named, default in node.aggregates:
+        value = bind(named.value, scope, tabular)
+        fill: Scalar = Constant(0, LONG) if default is None else bind(default, scope.over(None), tabular)
+        if value.type.name not in NUMBERS:
+            raise unsupported(f"make-series of {value.type.name}", named.at)
+        fill = as_type(fill, REAL) if value.type.name == "real" else in_form(fill, fill.type)
+        name = named.names[0] if named.names else implied_name(named.value) or "Column1"
+        found.append((name, value, fill))
+    return found
 
 
 def _axis(start: Scalar, step: Scalar, count: Scalar) -> Scalar:
