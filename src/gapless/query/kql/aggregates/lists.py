@@ -13,14 +13,14 @@ from gapless.query.kql.relational.scalars import (
 )
 from gapless.query.kql.values.conversions import to_dynamic
 from gapless.query.kql.values.forms import certain_text
-from gapless.query.kql.values.json_sql import bag_text, entries, items, let
+from gapless.query.kql.values.json_sql import bag_text, certain_array_text, entries, items, let
 
 FAMILY = AggregateFamily()
 _LIST_MAX = 1_048_576
 _LIST = Type("list")
 
 
-def _json_item(value: Scalar, call: AggregateCall) -> Scalar:
+def _json_item(value: Scalar) -> Scalar:
     """What goes into an array: something that to_json() takes as it is."""
     kind = value.type.name
     if kind == "dynamic":
@@ -45,33 +45,24 @@ _SPREAD = (
 )
 
 
-def _json_array(listed: str) -> str:
-    return f"coalesce(CAST(to_json({listed}) AS VARCHAR), '[]')"
-
-
 def _make_list(call: AggregateCall) -> Scalar:
-    item, value = _json_item(call.arguments[0], call), call.arguments[0]
+    value = call.arguments[0]
     limit = _item_limit(call)
-    head = f"list_slice(list($1{{order}}){{where}}, 1, {limit})"
     if value.type.name == "dynamic":
         # Arrays give their items; null stays.
-        return call.apply(
-            _json_array(head.replace("list($1", f"flatten(list({_SPREAD}").replace("{where},", "{where}),")),
-            (value,),
-            DYNAMIC,
-            True,
-        )
-    sql = _json_array(head)
+        listed = f"list_slice(flatten(list({_SPREAD}{{order}}){{where}}), 1, {limit})"
+        return call.apply(certain_array_text(listed), (value,), DYNAMIC, True)
+    sql = certain_array_text(f"list_slice(list($1{{order}}){{where}}, 1, {limit})")
     keep = "$1 IS NOT NULL" if value.type.name != "string" else "TRUE"
-    return call.filtered(keep, sql, (item,), DYNAMIC, True)
+    return call.filtered(keep, sql, (_json_item(value),), DYNAMIC, True)
 
 
 def _make_list_with_nulls(call: AggregateCall) -> Scalar:
     value = call.arguments[0]
     if value.type.name == "dynamic":
-        return call.apply(_json_array(f"flatten(list({_SPREAD}{{order}}){{where}})"), (value,), DYNAMIC, True)
-    item = _json_item(value, call)
-    return call.apply(_json_array("list($1{order}){where}"), (item,), DYNAMIC, True)
+        listed = f"flatten(list({_SPREAD}{{order}}){{where}})"
+        return call.apply(certain_array_text(listed), (value,), DYNAMIC, True)
+    return call.apply(certain_array_text("list($1{order}){where}"), (_json_item(value),), DYNAMIC, True)
 
 
 def _make_set(call: AggregateCall) -> Scalar:
@@ -91,7 +82,7 @@ def _make_set(call: AggregateCall) -> Scalar:
     if kind in ("dynamic", "real"):
         head = f"list_transform({head}, lambda each: CAST(each AS JSON))"
     keep = "$1 IS NOT NULL" if kind != "string" else "TRUE"
-    return call.filtered(keep, _json_array(head), (_json_item(value, call),), DYNAMIC, True)
+    return call.filtered(keep, certain_array_text(head), (_json_item(value),), DYNAMIC, True)
 
 
 def _as_they_come(listed: str) -> str:
@@ -121,7 +112,7 @@ def _buildschema(call: AggregateCall) -> Scalar:
     value = call.arguments[0]
     if value.type.name != "dynamic":
         raise call.error(f"needs dynamic values, not {value.type.name}")
-    listed = "coalesce(CAST(to_json(list(CAST($1 AS JSON)){where}) AS VARCHAR), '[]')"
+    listed = certain_array_text("list(CAST($1 AS JSON)){where}")
     return call.filtered("$1 IS NOT NULL", listed, (value,), STRING, False)
 
 

@@ -7,16 +7,15 @@ from gapless.query.kql.emission.sql import apply
 from gapless.query.kql.relational.scalars import DYNAMIC, Scalar
 from gapless.query.kql.values.conversions import to_dynamic
 from gapless.query.kql.values.forms import certain_text
+from gapless.query.kql.values.json_sql import certain_array_text
 
 FAMILY = AggregateFamily()
 
 
 def _hll(call: AggregateCall) -> Scalar:
     item = to_dynamic(certain_text(call.arguments[0]))
-    texts = "list(DISTINCT $1){where}"
-    return call.filtered(
-        "$1 IS NOT NULL", f"coalesce(CAST(to_json({texts}) AS VARCHAR), '[]')", (item,), DYNAMIC, False
-    )
+    texts = certain_array_text("list(DISTINCT $1){where}")
+    return call.filtered("$1 IS NOT NULL", texts, (item,), DYNAMIC, False)
 
 
 def _hll_merge(call: AggregateCall) -> Scalar:
@@ -26,8 +25,8 @@ def _hll_merge(call: AggregateCall) -> Scalar:
     texts = apply(
         "from_json(CASE WHEN json_type($1) = 'ARRAY' THEN $1 END, '[\"VARCHAR\"]')", (sketch,), DYNAMIC
     )
-    merged = "list_distinct(flatten(list($1){where}))"
-    return call.apply(f"coalesce(CAST(to_json({merged}) AS VARCHAR), '[]')", (texts,), DYNAMIC)
+    merged = certain_array_text("list_distinct(flatten(list($1){where}))")
+    return call.apply(merged, (texts,), DYNAMIC)
 
 
 FAMILY.add(

@@ -37,6 +37,7 @@ from gapless.query.kql.relational.scalars import (
 from gapless.query.kql.syntax import operators, tree
 from gapless.query.kql.values.conversions import as_type, to_dynamic
 from gapless.query.kql.values.forms import ticks
+from gapless.query.kql.values.json_sql import array_text
 from gapless.query.kql.values.logic import in_form
 from gapless.query.kql.values.to_text import DATETIME_TEXT
 
@@ -182,9 +183,6 @@ def _aggregates(
 
 def _axis(start: Scalar, step: Scalar, count: Scalar) -> Scalar:
     """The points of the axis as an array."""
-    if start.type.name == "datetime":
-        moment = DATETIME_TEXT.replace("$1", "($1 + i * $2)")
-        text = f"list_transform(range(0, $3), lambda i: {moment})"
-        return apply(f"CAST(to_json({text}) AS VARCHAR)", (start, step, count), DYNAMIC)
-    points = "list_transform(range(0, $3), lambda i: $1 + i * $2)"
-    return apply(f"CAST(to_json({points}) AS VARCHAR)", (start, step, count), DYNAMIC)
+    text = DATETIME_TEXT if start.type.name == "datetime" else "$1"
+    points = f"list_transform(range(0, $3), lambda i: {text.replace('$1', '($1 + i * $2)')})"
+    return apply(array_text(points), (start, step, count), DYNAMIC)

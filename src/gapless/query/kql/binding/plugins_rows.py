@@ -126,9 +126,7 @@ def rolling_percentile(node: operators.Evaluate, rows: Rows, scope: Scope, tabul
     given = _arguments(node, 5, None, form)
     if not isinstance(given[0], tree.Name) or not isinstance(given[2], tree.Name):
         raise KqlError(f"write {form}, with columns", node.call.at)
-    percentage = bind_constant(given[1], scope, tabular, "a percentage").value
-    if not isinstance(percentage, int | float) or isinstance(percentage, bool) or not 0 <= percentage <= 100:
-        raise KqlError("the percentage must be from 0 to 100", given[1].at)
+    percentage = _percentage(given[1], scope, tabular)
     size = bind_constant(given[3], scope, tabular, "the size of a bin")
     bins = whole_number(given[4], scope, tabular, "a number of bins")
     if not 1 <= bins <= _BINS_MAX:
@@ -151,10 +149,7 @@ def rolling_percentile(node: operators.Evaluate, rows: Rows, scope: Scope, tabul
     ends = Aggregate(own.relation, pairs, [])
     span = Constant(size.value * (bins - 1), size.type)
     begin = arithmetic("-", columns[0].ref(), span, node.at)
-    other = around.columns[0].ref()
-    within = apply("$1 <= $2 AND $1 >= $3", (other, columns[0].ref(), begin), BOOL)
-    for one, two in zip(columns[1:], around.columns[1:-1], strict=True):
-        within = apply("$1 AND $2 IS NOT DISTINCT FROM $3", (within, one.ref(), two.ref()), BOOL)
+    within = _within(columns, begin, around.columns[:-1])
     joined = Join(ends, around.relation, "INNER", within)
     again, shown = grouped(columns, tabular)
     found = tabular.context.new_id()
@@ -165,3 +160,19 @@ def rolling_percentile(node: operators.Evaluate, rows: Rows, scope: Scope, tabul
     name = f"rolling_{bins}_percentile_{given[0].name}_{str(percentage).replace('.', '_')}"
     answer = [first, *shown[1:], Column(name, found, quantile.type)]
     return Rows(Aggregate(joined, again, [(found, quantile)]), answer)
+
+
+def _percentage(node: tree.Expression, scope: Scope, tabular: Tabular) -> float:
+    known = bind_constant(node, scope, tabular, "a percentage").value
+    if not isinstance(known, int | float) or isinstance(known, bool) or not 0 <= known <= 100:
+        raise KqlError("the percentage must be from 0 to 100", node.at)
+    return known
+
+
+def _within(keys: list[Column], begin: Scalar, others: list[Column]) -> Scalar:
+    """Whether another bin, the first of ``others``, is from ``begin`` up to that of ``keys``, and the rest of
+    both is the same."""
+    within = apply("$1 <= $2 AND $1 >= $3", (others[0].ref(), keys[0].ref(), begin), BOOL)
+    for one, two in zip(keys[1:], others[1:], strict=True):
+        within = apply("$1 AND $2 IS NOT DISTINCT FROM $3", (within, one.ref(), two.ref()), BOOL)
+    return within

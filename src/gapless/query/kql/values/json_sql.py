@@ -32,6 +32,11 @@ def array_text(listed: str) -> str:
     return f"CAST(to_json({listed}) AS VARCHAR)"
 
 
+def certain_array_text(listed: str) -> str:
+    """SQL: the JSON text of a list, that of an empty one for NULL."""
+    return f"coalesce({array_text(listed)}, '[]')"
+
+
 def let(name: str, value: str, body: str) -> str:
     """SQL: ``body``, in which ``name`` stands for ``value``, which is computed once."""
     return f"list_transform([{value}], lambda {name}: {body})[1]"

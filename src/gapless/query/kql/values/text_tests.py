@@ -91,12 +91,8 @@ def _has_term(base: str, text: Scalar, needle: Scalar, folded: bool) -> Scalar:
         side = (lowered(text), lowered(needle)) if folded else (text, needle)
         near = apply("contains($1, $2)", side, BOOL)
         return logical("and", [near, apply("regexp_matches($1, $2)", (text, pattern), BOOL)], 0)
-    start = (
-        f"CASE WHEN regexp_matches($2, '^{_WORD_CHARACTER}') THEN '(?:^|{_NO_WORD_CHARACTER})' ELSE '' END"
-    )
-    end = f"CASE WHEN regexp_matches($2, '{_WORD_CHARACTER}$') THEN '(?:$|{_NO_WORD_CHARACTER})' ELSE '' END"
-    start = "''" if base == "hassuffix" else start
-    end = "''" if base == "hasprefix" else end
+    start = "''" if base == "hassuffix" else _before_term("$2")
+    end = "''" if base == "hasprefix" else _after_term("$2")
     pattern_sql = f"concat('{flags}(?s)', {start}, regexp_escape($2), {end})"
     return apply(f"regexp_matches($1, {pattern_sql})", (text, needle), BOOL)
 
@@ -128,11 +124,18 @@ def checked_regex(pattern: Scalar, at: int) -> Scalar:
 
 def term_pattern(place: str) -> str:
     """SQL: a regular expression that finds a term, which is no constant, whatever its case."""
+    term = f"regexp_escape(coalesce({place}, ''))"
+    return f"concat('(?i)', {_before_term(place)}, {term}, {_after_term(place)})"
+
+
+def _before_term(place: str) -> str:
     first = f"regexp_matches({place}, '^{_WORD_CHARACTER}')"
+    return f"CASE WHEN {first} THEN '(?:^|{_NO_WORD_CHARACTER})' ELSE '' END"
+
+
+def _after_term(place: str) -> str:
     last = f"regexp_matches({place}, '{_WORD_CHARACTER}$')"
-    start = f"CASE WHEN {first} THEN '(?:^|{_NO_WORD_CHARACTER})' ELSE '' END"
-    end = f"CASE WHEN {last} THEN '(?:$|{_NO_WORD_CHARACTER})' ELSE '' END"
-    return f"concat('(?i)', {start}, regexp_escape(coalesce({place}, '')), {end})"
+    return f"CASE WHEN {last} THEN '(?:$|{_NO_WORD_CHARACTER})' ELSE '' END"
 
 
 def has_of_array(text: Scalar, array: Scalar, is_all: bool) -> Scalar:
