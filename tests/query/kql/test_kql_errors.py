@@ -47,6 +47,7 @@ from gapless.query.request import TableFiles
         ("Events | sort by series_stats(Details)", "several values cannot stand where one is needed"),
         ("let s = series_stats(dynamic([1])); print s", "several values cannot stand where one is needed"),
         ("range x from 1.0 to real(nan) step 1", "needs bounds and a step that are finite"),
+        ("print v = 1, t = 1s | evaluate rolling_percentile(v, 50, t, timespan(null), 3)", "is null"),
         ("Events | join (Events) kind=some on Id", "some is no kind of join"),
         ("Events | make-graph Name --> Name with_node_id", "this part of make-graph is not supported"),
         ("Events | scan declare (n: long = 1.5) with (step s: true;)", "n needs a default of type long"),

@@ -128,6 +128,8 @@ def rolling_percentile(node: operators.Evaluate, rows: Rows, scope: Scope, tabul
         raise KqlError(f"write {form}, with columns", node.call.at)
     percentage = _percentage(given[1], scope, tabular)
     size = bind_constant(given[3], scope, tabular, "the size of a bin")
+    if size.value is None:
+        raise KqlError("the size of a bin is null", given[3].at)
     bins = whole_number(given[4], scope, tabular, "a number of bins")
     if not 1 <= bins <= _BINS_MAX:
         raise KqlError(f"a window has 1 to {_BINS_MAX} bins", given[4].at)
