@@ -125,6 +125,7 @@ def test_whole_numbers_divide_to_whole_numbers_and_a_remainder_is_never_negative
     found = rows(f"{text} | project a / b, a % b, gettype(a / b)")
     assert found == [[3, 1, "long"], [-3, 1, "long"], [-3, 1, "long"], [3, 1, "long"], [None, None, "long"]]
     assert values("7 / 2", "7 / 2.0", "-7.5 % 2", "toint(7) / toint(2)") == [3, 3.5, 0.5, 3]
+    assert values("-7 / 2", "-7 % 3", "7 % -3", "-7 % -3", "1 % 0") == [-3, 2, 1, 2, None]
 
 
 def test_bins_of_times_count_from_the_year_1() -> None:

@@ -66,6 +66,13 @@ def test_parts_by_a_column() -> None:
     assert found == [[["a"], ["a", "b"]], [["b"], ["a0b"]], [[], ["a0b"]]]
 
 
+def test_arrays_are_joined_by_a_column() -> None:
+    text = (
+        "datatable(d: dynamic, s: string)[dynamic(['a', 1, null]), '-', dynamic([]), '+', dynamic(null), '']"
+    )
+    assert rows(f"{text} | project strcat_array(d, s)") == [["a-1-"], [""], [""]]
+
+
 def test_groups_by_name() -> None:
     check({"extract_all(@'(?P<x>a)(?P<y>.)', dynamic(['y', 1]), 'ab ac')": [["b", "a"], ["c", "a"]]})
     with pytest.raises(KqlError, match="by number or by name"):

@@ -124,7 +124,11 @@ def _split(call: Call, arguments: Sequence[Scalar]) -> Scalar:
 def _strcat_array(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     items = "from_json(CASE WHEN json_type($1) = 'ARRAY' THEN $1 END, '[\"VARCHAR\"]')"
     texts = f"list_transform({items}, lambda each: coalesce(each, ''))"
-    return apply(f"coalesce(array_to_string({texts}, $2), '')", arguments, STRING)
+    if isinstance(arguments[1], Constant):
+        return apply(f"coalesce(array_to_string({texts}, $2), '')", arguments, STRING)
+    # The engine joins by a constant alone.
+    joined = f"list_transform({texts}, lambda text, i: CASE WHEN i = 1 THEN text ELSE $2 || text END)"
+    return apply(f"coalesce(array_to_string({joined}, ''), '')", arguments, STRING)
 
 
 @FAMILY.function(
