@@ -90,7 +90,10 @@ def test_a_join_without_a_kind_takes_one_row_of_each_key_from_the_left() -> None
     assert len(rows(f"{left} | join kind=inner ({right}) on k")) == 4
 
 
-TEXTS = "datatable(s: string)['', 'x', '1.2.3', '99999999999999999999', '2024-02-30', '[', ':', '1e999', '-']"
+TEXTS = (
+    "datatable(s: string)['', 'x', '1.2.3', '99999999999999999999', '[', ':', '1e999', '-', '24:61',"
+    " '2024-02-30', 'Sat, 30 Feb 2024 01:02:03 GMT', '2/30/2024', '2024-01-01T25:00:00']"
+)
 
 
 @pytest.mark.parametrize(
