@@ -25,6 +25,7 @@ from gapless.query.request import TableFiles
         ("print strlenn('x')", "function strlenn is not supported: did you mean strlen"),
         ("Events | project Id +", "the text ends where a value is needed"),
         ("print 'x", "the string has no end on its line"),
+        ("Events | summarize f = 1", "line 1, column 10: summarize needs aggregates, or keys after by"),
         ("print 1 + 'x'", "+ is not there between long and string"),
         ("Events | where Id", "a condition must be of type bool, not long"),
         ("Events | extend n = row_number()", "needs rows in an order"),

@@ -191,9 +191,10 @@ def test_a_condition_stands_before_what_may_be_left_out() -> None:
     text = "datatable(x: long, s: string)[1, 'a', 2, 'b', 3, 'a']"
     found = rows(
         f"{text} | summarize make_list_if(x, s == 'a', 1), make_set_if(x, s == 'a', 9),"
-        " dcountif(x, s == 'a', 2), make_bag_if(pack(s, x), x > 1, 9), make_list_if(x, x > 1)"
+        " dcountif(x, s == 'a', 2), make_bag_if(pack(s, x), x > 1, 9), make_list_if(x, x > 1),"
+        " make_bag(pack(s, x), 1), make_bag_if(pack(s, x), x > 1, 1), make_bag_if(pack(s, x), x > 9, 1)"
     )
-    assert found == [[[1], [1, 3], 2, {"b": 2, "a": 3}, [2, 3]]]
+    assert found == [[[1], [1, 3], 2, {"b": 2, "a": 3}, [2, 3], {"a": 1}, {"b": 2}, {}]]
 
 
 def test_aggregates_of_nothing() -> None:
@@ -271,6 +272,12 @@ def test_union() -> None:
     found = result(text)
     assert [column.name for column in found.columns] == ["t", "a_long", "a_string", "b"]
     assert sorted(found.rows, key=str) == [["union_arg0", 1, "", None], ["union_arg1", None, "x", 2]]
+
+
+def test_an_inner_union_has_the_names_that_all_have_by_their_types() -> None:
+    found = result("union kind=inner (print a = 1, b = 2), (print a = 'x', c = 3)")
+    assert [column.name for column in found.columns] == ["a_long", "a_string"]
+    assert sorted(found.rows, key=str) == [[1, ""], [None, "x"]]
 
 
 def test_what_a_part_of_a_union_lacks_is_null_and_empty_text() -> None:

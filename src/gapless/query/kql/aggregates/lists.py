@@ -13,7 +13,7 @@ from gapless.query.kql.relational.scalars import (
 )
 from gapless.query.kql.values.conversions import to_dynamic
 from gapless.query.kql.values.forms import certain_text
-from gapless.query.kql.values.json_sql import bag_text, certain_array_text, entries, items, let
+from gapless.query.kql.values.json_sql import bag_text, certain_array_text, entries, first_entries, items, let
 
 FAMILY = AggregateFamily()
 _LIST_MAX = 1_048_576
@@ -98,14 +98,23 @@ def _make_bag(call: AggregateCall) -> Scalar:
     if value.type.name != "dynamic":
         raise call.error(f"needs bags, not {value.type.name}: use bag_pack()")
     item = apply("CAST($1 AS JSON)", (value,), DYNAMIC)
-    return call.filtered(
-        "json_type($1) = 'OBJECT'", "coalesce(list($1{order}){where}, [])", (item,), _LIST, True
-    )
+    bags = "coalesce(list($1{order}){where}, [])"
+    if len(call.arguments) > 1:
+        members = let(
+            "members", _members(bags), f"list_slice({first_entries('members')}, 1, {_item_limit(call)})"
+        )
+        bags = f"[CAST({let('members', members, bag_text('members'))} AS JSON)]"
+    return call.filtered("json_type($1) = 'OBJECT'", bags, (item,), _LIST, True)
 
 
 def _merged(bags: Scalar) -> Scalar:
     """One bag of a list of bags; of several values for one name, the first stays."""
-    return apply(bag_text(f"flatten(list_transform($1, lambda bag: {entries('bag')}))"), (bags,), DYNAMIC)
+    return apply(bag_text(_members("$1")), (bags,), DYNAMIC)
+
+
+def _members(bags: str) -> str:
+    """SQL: the members of a list of bags, as a list of (k, v)."""
+    return f"flatten(list_transform({bags}, lambda bag: {entries('bag')}))"
 
 
 def _buildschema(call: AggregateCall) -> Scalar:

@@ -84,11 +84,11 @@ def summarize(node: operators.Summarize, rows: Rows, scope: Scope, tabular: Tabu
     """A row for each group, with aggregates of its rows."""
     declare_once([*node.keys, *(item for item in node.aggregates if item.names)])
     rows, keys = group_keys(node.keys, rows, scope, tabular)
-    if not node.aggregates and not keys:
-        raise KqlError("summarize needs aggregates, or keys after by", node.at)
     pairs, shown = grouped(keys, tabular)
     groups = _Groups(rows, _grouped_columns(node, rows, keys), [each.name for each in shown], scope, tabular)
     made = [each for item in node.aggregates for each in groups.aggregates_of(item)]
+    if not keys and not groups.aggregates.found:
+        raise KqlError("summarize needs aggregates, or keys after by", node.at)
     order = groups.first_appearance()
     result = Rows(Aggregate(rows.relation, pairs, groups.aggregates.found), shown, order if pairs else [])
     columns = list(shown)

@@ -79,7 +79,7 @@ def concatenated(
     parts = [_by_name(rows) for rows in inputs]
     wanted = [(name, kind) for name, types in kinds.items() for kind in types]
     if common:
-        wanted = [(n, k) for n, k in wanted if all(_find(part, n, k) for part in parts)]
+        wanted = [(n, k) for n, k in wanted if all(n in part for part in parts)]
     hidden = [(each.name, each.type.name) for each in inputs[0].hidden if each.name not in kinds]
     hidden = [(n, k) for n, k in hidden if all(_find(part, n, k) for part in parts)]
     new_id = tabular.context.new_id

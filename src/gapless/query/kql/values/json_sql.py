@@ -19,12 +19,15 @@ def entries(place: str) -> str:
 
 def bag_text(list_of_entries: str) -> str:
     """SQL: the bag of a list of (k, v); the first of several values for one key."""
-    keys = f"list_transform({list_of_entries}, lambda each: each.k)"
-    first = f"list_filter({list_of_entries}, lambda e, i: i = list_position({keys}, e.k))"
-    texts = (
-        f"list_transform({first}, lambda e: concat(CAST(to_json(e.k) AS VARCHAR), ':', CAST(e.v AS VARCHAR)))"
-    )
+    text = "concat(CAST(to_json(e.k) AS VARCHAR), ':', CAST(e.v AS VARCHAR))"
+    texts = f"list_transform({first_entries(list_of_entries)}, lambda e: {text})"
     return f"concat('{{', array_to_string({texts}, ','), '}}')"
+
+
+def first_entries(list_of_entries: str) -> str:
+    """SQL: of a list of (k, v), the first for each key."""
+    keys = f"list_transform({list_of_entries}, lambda each: each.k)"
+    return f"list_filter({list_of_entries}, lambda e, i: i = list_position({keys}, e.k))"
 
 
 def array_text(listed: str) -> str:

@@ -18,6 +18,7 @@ from gapless.query.kql.values.values import (
     EPOCH_TICKS,
     LAST_TICKS,
     MONTHS,
+    OFFSET,
     SPAN_UNITS,
     TICKS_PER_DAY,
     UNIT_TICKS,
@@ -26,7 +27,8 @@ from gapless.query.kql.values.values import (
 )
 
 _COMMON_TEXT = (
-    r"^\s*\d{4}-\d{2}-\d{2}([T ]([01]\d|2[0-3]):\d{2}(:[0-5]\d(\.\d{1,7})?)?)?(Z|[+-]\d{2}:\d{2})?\s*$"
+    r"^\s*\d{4}-\d{2}-\d{2}([T ]([01]\d|2[0-3]):\d{2}(:[0-5]\d(\.\d{1,7})?)?)?"
+    rf"(Z|{OFFSET.replace(':?', ':')})?\s*$"
 )
 _UNQUOTED = "trim(trim($1), '\"''')"
 

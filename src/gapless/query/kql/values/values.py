@@ -46,7 +46,9 @@ _SPAN_CLOCK = re.compile(
     r"\s*(-)?(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?\s*\Z", re.ASCII
 )
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{1,2})(?::(?P<second>\d{1,2})(?:\.(?P<fraction>\d{1,7})\d*)?)?"
-_ZONE = r"\s*(?P<zone>Z|[+-]\d{2}:?\d{2})?"
+#: At most 14 hours from UTC, as .NET has it.
+OFFSET = r"[+-](?:(?:0\d|1[0-3]):?[0-5]\d|14:?00)"
+_ZONE = rf"\s*(?P<zone>Z|{OFFSET})?"
 #: The months' names in English, three letters each.
 MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
 _MONTH_NAME = "(?P<name>" + "|".join(MONTHS[at : at + 3] for at in range(0, len(MONTHS), 3)) + ")"
