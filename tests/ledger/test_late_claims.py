@@ -187,6 +187,25 @@ def test_two_keys_that_follow_the_same_statement_are_two_agents() -> None:
     assert "rollback" in {finding.kind for finding in ledger.claims(other, SECOND)}
 
 
+def test_an_old_statement_that_is_repeated_after_an_outage_is_no_witness_of_now() -> None:
+    """What was read while nobody answered is in none of what the agent had said: that is not complete."""
+    ledger = Ledger()
+    made = zip(chain(10, 10, 10, 14), (0, 1, 200, 201), strict=True)
+    for made_s, (signed, received_s) in enumerate(made):
+        assert ledger.claims(signed, received_s * SECOND) == []
+        assert ledger.streams[STREAM.id].epochs[FIRST.epoch].last_claim_us == made_s * SECOND
+
+
+def test_a_clock_that_is_an_hour_off_is_allowed_for_once_it_is_known() -> None:
+    for off_s in (-3600, 3600):
+        ledger = Ledger()
+        for n, signed in enumerate(chain(*range(10, 20), start=4000)):
+            received_us = (4000 + n + off_s) * SECOND
+            assert ledger.claims(signed, received_us) == []
+            made_us = ledger.streams[STREAM.id].epochs[FIRST.epoch].last_claim_us
+            assert n == 0 or made_us == received_us
+
+
 def test_an_agent_that_doubts_its_count_is_heard_and_is_no_step_back() -> None:
     ledger, agent = Ledger(), Agent()
     agent.claim(ledger, 10 * SECOND, says(100, held=((0, 100),)))

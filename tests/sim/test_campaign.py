@@ -45,6 +45,18 @@ def test_a_tally_adds_up_and_names_what_failed() -> None:
     assert "900 times real time" in tally.text()
 
 
+def test_a_campaign_goes_on_until_it_has_its_hours_too() -> None:
+    with patch.object(campaign, "run", lambda seed: (Outcome(seed=seed, simulated_s=10.0), 0.1)):
+        tally = campaign._simulate(_InTurn(), 1, 150, 0.5, print)  # type: ignore[arg-type]
+    assert (tally.seeds, tally.simulated_s) == (250, 2500.0)
+
+
+class _InTurn:
+    """A pool that has no processes."""
+
+    imap_unordered = staticmethod(map)
+
+
 def test_a_campaign_prints_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
     few = {"0 of 0 complete": mutants.MUTANTS["0 of 0 complete"]}
     size = ["--seeds", "2", "--probes", "1", "--from", "3"]

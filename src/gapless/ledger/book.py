@@ -233,13 +233,14 @@ class EpochBook(msgspec.Struct, kw_only=True):
     def redate(self, now_us: int) -> bool:
         """The platform's clock was set back to ``now_us``, if this book knows later times: they prove nothing
         of now. The claims to come say anew up to when all is settled. Returns whether that was so."""
+        late = [gap for gap in self.suspects if gap.since_us > now_us]
+        for gap in late:
+            gap.since_us = now_us
         times = [self.watermark_us, self.last_claim_us, *(point.at_us for point in self.points)]
         if max(times) <= now_us:
-            return False
+            return bool(late)
         self.watermark_us, self.last_claim_us, self.points = 0, min(self.last_claim_us, now_us), []
         self.witnesses = [witness for witness in self.witnesses if witness.at_us <= now_us]
-        for gap in self.suspects:
-            gap.since_us = min(gap.since_us, now_us)
         return True
 
     # -- source positions (I8) --------------------------------------------------------------------------

@@ -52,6 +52,18 @@ class AgentBook(msgspec.Struct, kw_only=True):
     last_claim_us: int
     restarts: tuple[Restart, ...] = ()  # those known already: claims repeat them
     replaced: dict[str, Chain] = {}
+    #: Of the last statements, how long after their own time they were received.
+    delays_us: tuple[int, ...] = ()
+
+    @property
+    def behind_us(self) -> int:
+        """How far the agent's clock is behind ours, at most: a delay is that and the time that a statement
+        waited, and this the least of as many as may wait at once. With none known, the clock is right."""
+        return min(self.delays_us, default=0)
+
+    def timed(self, delay_us: int) -> None:
+        """A statement was received so long after its own time."""
+        self.delays_us = (*self.delays_us, delay_us)[-LATE_MAX:]
 
     def standing(self, key: str, claims: ClaimSet, digest: str, *, goes_back: bool) -> Standing:
         """How a statement, signed with ``key``, stands to what is known. ``goes_back``: it says less than was

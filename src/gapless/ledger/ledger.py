@@ -23,7 +23,7 @@ from gapless.model.ranges import Range, RangeSet
 from gapless.model.signing import Signed
 from gapless.model.stream import EpochOpen, StreamKey
 
-#: An agent's clock may differ from ours by so much before its claims are dated by ours instead.
+#: An agent's clock may differ from ours by so much before its claims are dated by what it was behind before.
 _SKEW_US_MAX = 60_000_000
 
 _RESTARTS_MAX = 64  # of one agent's claims that become findings, and that are known again
@@ -106,13 +106,12 @@ class Ledger:
                 streams=tuple(each for each in claims.streams if each.stream.id not in not_allowed),
                 losses=tuple(each for each in claims.losses if each.stream.id not in not_allowed),
             )
-        skewed = abs(claims.at_us - received_us) > _SKEW_US_MAX
-        at_us = received_us if skewed else min(claims.at_us, received_us)
         findings: list[Finding] = []
         digest = statement_digest(signed.statement)
         tenants = sorted({claim.stream.tenant for claim in claims.streams} or {""})
         standings = {tenant: self._standing(tenant, claims, signed.key, digest) for tenant in tenants}
         for claim in claims.streams:
+            at_us = self._made_us(claim.stream.tenant, claims, received_us)
             match standings[claim.stream.tenant]:
                 case "next":
                     findings += self._claim(claims, claim, at_us, received_us)
@@ -313,6 +312,14 @@ class Ledger:
         goes_back = any(self._goes_back(claim) for claim in claims.streams if claim.stream.tenant == tenant)
         return known.standing(key, claims, digest, goes_back=goes_back)
 
+    def _made_us(self, tenant: str, claims: ClaimSet, received_us: int) -> int:
+        """When a statement was made, by our clock, and never later than that: an agent that nobody answered
+        repeats an old one, and requests wait."""
+        if abs(claims.at_us - received_us) <= _SKEW_US_MAX:
+            return min(claims.at_us, received_us)
+        known = self.agents.get((tenant, claims.agent))
+        return min(received_us, claims.at_us + (known.behind_us if known else 0))
+
     def _goes_back(self, claim: StreamClaim) -> bool:
         """Whether a claim says less than another said (I5)."""
         stream = self.streams.get(claim.stream.id)
@@ -351,6 +358,7 @@ class Ledger:
             findings.append(events.rolled_back(tenant, claims.agent, key, claims.n, received_us))
         if speaks_now:
             known.restarts = restarts
+            known.timed(received_us - claims.at_us)
         known.last_claim_us = max(known.last_claim_us, received_us)
         known.take(key, claims, digest, standing)
         return findings

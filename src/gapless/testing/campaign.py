@@ -63,7 +63,8 @@ def _simulate(pool: Pool, first: int, seeds: int, hours: float, say: Say) -> Tal
     tally = Tally()
     while tally.seeds < seeds or tally.simulated_s < 3600 * hours:
         begin, left = first + tally.seeds, seeds - tally.seeds
-        for outcome, cpu_s in pool.imap_unordered(run, range(begin, begin + min(_ROUND, left or _ROUND))):
+        count = min(_ROUND, left) if left > 0 else _ROUND
+        for outcome, cpu_s in pool.imap_unordered(run, range(begin, begin + count)):
             tally.add(outcome, cpu_s)
             if outcome.error:
                 say(failure(outcome))
