@@ -14,6 +14,7 @@ import pytest
 from agent_rig import TABLE, Host
 from platform_rig import COMMAND, SQL, Up, cli, up
 
+from gapless.cli.output import utc
 from waiting import until
 
 
@@ -71,7 +72,10 @@ def test_a_token_that_is_revoked_stops_an_agent_and_loses_nothing(
         (host.directory / "token").write_bytes(out)
         until(lambda: host.status()["unsent_records"] == 0)
         until(lambda: not any("host-6" in why for why in host.audit()["reasons"]))
-    assert "revoked" in cli("token", "list", data=data)[1].decode().splitlines()[0]
+    [row] = [line for line in cli("token", "list", data=data)[1].decode().splitlines() if made["id"] in line]
+    _, out, _ = cli("token", "list", "--format", "json", data=data)
+    [revoked_us] = [each["revoked_us"] for each in json.loads(out) if each["id"] == made["id"]]
+    assert row.endswith(utc(revoked_us))
     assert cli("token", "revoke", "none", data=data)[0] == 2
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import typer
@@ -13,7 +13,7 @@ from gapless import clock
 from gapless.agent.config import AgentConfig, load_config
 from gapless.agent.status import AgentStatus, Running, agent_status
 from gapless.agent.supervisor import run as run_agent
-from gapless.cli.options import group
+from gapless.cli.options import Format, group
 from gapless.cli.output import draw, printable, utc, write
 from gapless.platform import logs
 
@@ -36,7 +36,7 @@ def run(config: Config) -> None:
 @app.command()
 def status(
     config: Config,
-    format_: Annotated[Literal["table", "json"], typer.Option("--format")] = "table",
+    format_: Format = "table",
 ) -> None:
     """Show what an agent on this host holds and does, also while the platform is down."""
     loaded = load_config(config)

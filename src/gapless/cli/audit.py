@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -10,7 +10,7 @@ import typer
 
 from gapless.cli.audit_report import report_parts
 from gapless.cli.client import connect
-from gapless.cli.options import DATA_DEFAULT, Ca, Data, From, TenantOrAll, To, Token, Url, window_us
+from gapless.cli.options import DATA_DEFAULT, Ca, Data, Format, From, TenantOrAll, To, Token, Url, window_us
 from gapless.cli.output import draw, terminal_columns, write
 from gapless.model.errors import Refused
 from gapless.model.tables import table_schema
@@ -23,7 +23,7 @@ def audit(
     table: Annotated[str | None, typer.Option(help="Left out: every table.")] = None,
     from_: From = None,
     to: To = None,
-    format_: Annotated[Literal["table", "json"], typer.Option("--format")] = "table",
+    format_: Format = "table",
     data: Data = DATA_DEFAULT,
     url: Url = None,
     token: Token = None,

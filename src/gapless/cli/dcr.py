@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from gapless.cli.client import connect
-from gapless.cli.options import DATA_DEFAULT, Ca, Data, Tenant, Token, Url, group
+from gapless.cli.options import DATA_DEFAULT, Ca, Data, Format, Tenant, Token, Url, group
 from gapless.cli.output import draw, say, write
 from gapless.gateway.uploads.azure_rules import streams_of
 from gapless.gateway.uploads.rules import RuleRequest, Rules
@@ -22,7 +22,6 @@ from gapless.model.tables import Column
 app = group("Data collection rules: what Azure's clients may upload, and where to.")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The rule's immutable id.")]
-Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")]
 
 
 @app.callback()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from gapless.cli.options import group
+from gapless.cli.options import Format, group
 from gapless.cli.output import draw, say, write
 from gapless.drills import run as drills
 from gapless.drills.catalogue import DRILLS, drill
@@ -31,7 +31,7 @@ def list_() -> None:
 @app.command("run")
 def run(
     name: Annotated[str, typer.Argument(help="A name that `gapless drill list` shows.")],
-    format_: Annotated[Literal["table", "json"], typer.Option("--format")] = "table",
+    format_: Format = "table",
     keep: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="Keep all files (logs, spools, tables) in this new directory."),

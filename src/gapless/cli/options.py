@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -63,6 +63,7 @@ TenantOrAll = Annotated[
     str | None,
     typer.Option("--tenant", help="Left out: every tenant, for operators.", callback=_named),
 ]
+Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")]
 From = Annotated[str | None, typer.Option("--from", metavar="TIME", help="ISO 8601; inclusive.")]
 To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="ISO 8601; exclusive.")]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from gapless.cli.client import connect
-from gapless.cli.options import DATA_DEFAULT, Ca, Data, Tenant, Token, Url
+from gapless.cli.options import DATA_DEFAULT, Ca, Data, Format, Tenant, Token, Url
 from gapless.cli.output import draw, write
 from gapless.model.errors import Refused
 from gapless.query.log_analytics.metadata import Metadata
@@ -19,7 +19,7 @@ from gapless.query.log_analytics.metadata import Metadata
 def tables(
     tenant: Tenant,
     table: Annotated[str | None, typer.Argument(help="Its columns. Left out: all tables.")] = None,
-    format_: Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")] = "table",
+    format_: Format = "table",
     data: Data = DATA_DEFAULT,
     url: Url = None,
     token: Token = None,

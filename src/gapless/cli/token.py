@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from gapless.cli.client import connect
-from gapless.cli.options import DATA_DEFAULT, Ca, Data, Token, Url, group
+from gapless.cli.options import DATA_DEFAULT, Ca, Data, Format, Token, Url, group
 from gapless.cli.output import draw, say, utc, write
 from gapless.gateway.admin_routes import Tokens, TokenShown
 from gapless.gateway.tenants import azure_tenant_id
@@ -67,7 +67,7 @@ def create(
 
 @app.command("list")
 def list_(
-    format_: Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")] = "table",
+    format_: Format = "table",
     data: Data = DATA_DEFAULT,
     url: Url = None,
     token: Token = None,

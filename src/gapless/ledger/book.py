@@ -176,12 +176,16 @@ class EpochBook(msgspec.Struct, kw_only=True):
         self.next = max(self.next, next_)
         self.advance()
 
+    def goes_back(self, next_: int) -> bool:
+        """Whether to claim ``next_`` is to say less than was said (I5). In a disputed epoch nothing is."""
+        return not self.disputed and next_ < self.claimed_next
+
     def claim(self, next_: int, held: RangeSet, refused: RangeSet, at_us: int) -> bool:
         """An agent's claim. Returns False if its ``next`` went back (I5): it is not taken then. Of a disputed
         epoch no claim is taken any more: whose records it speaks of, nobody can tell."""
         if self.disputed:
             return True
-        if next_ < self.claimed_next:
+        if self.goes_back(next_):
             return False
         self.claimed_next = next_
         self.next = max(self.next, next_)

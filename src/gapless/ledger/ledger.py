@@ -110,8 +110,9 @@ class Ledger:
         digest = statement_digest(signed.statement)
         tenants = sorted({claim.stream.tenant for claim in claims.streams} or {""})
         standings = {tenant: self._standing(tenant, claims, signed.key, digest) for tenant in tenants}
+        made_us = {tenant: self._made_us(tenant, claims, received_us) for tenant in tenants}
         for claim in claims.streams:
-            at_us = self._made_us(claim.stream.tenant, claims, received_us)
+            at_us = made_us[claim.stream.tenant]
             match standings[claim.stream.tenant]:
                 case "next":
                     findings += self._claim(claims, claim, at_us, received_us)
@@ -324,9 +325,7 @@ class Ledger:
         """Whether a claim says less than another said (I5)."""
         stream = self.streams.get(claim.stream.id)
         book = stream.epochs.get(claim.opened.epoch) if stream else None
-        if book is None or book.disputed or claim.at_least:
-            return False
-        return claim.next < book.claimed_next
+        return book is not None and not claim.at_least and book.goes_back(claim.next)
 
     def _dispute(self, claim: StreamClaim) -> None:
         """A claim contradicts those before it: its epoch is disputed if it was known already."""

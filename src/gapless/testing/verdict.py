@@ -75,7 +75,7 @@ class Verdict:
                 raise Violation("complete means complete", f"{record[:40]!r} was read {age_s:.0f} s ago")
         expected = {stream.book.key.agent for stream in report.streams if stream.state != "decommissioned"}
         for host in self._hosts:
-            named = [other for other in self._hosts if other.name == host.name]
+            named = self._named(host.name)
             down_since_s = [each.down_since_s for each in named if each.down_since_s is not None]
             if host.name not in expected or len(down_since_s) < len(named):
                 continue  # who has the same name and key speaks for it
@@ -187,7 +187,7 @@ class Verdict:
         of one that was set back, or two machines have one name and count as one; and no word of what was only
         in that one's spool arrived."""
         emission = self._oracle.emitted[record]
-        named = [host for host in self._hosts if host.name == emission.agent]
+        named = self._named(emission.agent)
         if len(named) == 1 and not named[0].removed and "rolled back" not in self._excuses(emission.agent):
             return False
         stream = ledger.streams.get(emission.stream)
@@ -198,6 +198,10 @@ class Verdict:
             or (self._is_taken(stream_id, epoch, seq) and not books[epoch].disputed)
             for stream_id, epoch, seq in self._oracle.identities.get(record, ())
         )
+
+    def _named(self, name: str) -> list[AgentHost]:
+        """The machines that have a name: a clone has the original's."""
+        return [host for host in self._hosts if host.name == name]
 
     def _is_taken(self, stream_id: str, epoch: str, seq: int) -> bool:
         """Whether the lake has a record with this seq, or a rule kept it out."""

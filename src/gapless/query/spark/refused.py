@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields
-from typing import Any
-
 from gapless.query.kql.errors import KqlError, unsupported
 from gapless.query.kql.syntax import operators, tree
 from gapless.query.kql.syntax.parse import parse
@@ -36,21 +32,10 @@ def refuse(text: str) -> None:
         query = parse(text)
     except (KqlError, RecursionError):
         return  # whoever translates it says what is wrong, and where
-    for node in _nodes(query):
+    for node in tree.walk(query):
         if type(node) in _NODES:
             name = _NODES[type(node)]
             raise unsupported(f"operator {name} on Spark", node.at, OPERATORS[name]).located(text)
         if isinstance(node, tree.Call) and node.name in FUNCTIONS:
             what = f"function {node.name} on Spark"
             raise unsupported(what, node.at, FUNCTIONS[node.name]).located(text)
-
-
-def _nodes(value: Any) -> Iterator[tree.Node]:
-    """All nodes of a syntax tree, those of a list in its order."""
-    if isinstance(value, list | tuple):
-        for each in value:
-            yield from _nodes(each)
-    elif isinstance(value, tree.Node):
-        yield value
-        for field in fields(value):
-            yield from _nodes(getattr(value, field.name))

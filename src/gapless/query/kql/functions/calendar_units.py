@@ -14,7 +14,7 @@ from gapless.query.kql.relational.scalars import (
     Scalar,
 )
 from gapless.query.kql.values.forms import TICKS_OF_TIMESTAMP, TIMESTAMP_OF_TICKS, WHOLE_DAYS
-from gapless.query.kql.values.values import LAST_TICKS, TICKS_PER_DAY
+from gapless.query.kql.values.values import LAST_TICKS, MONTHS_APART_MAX, TICKS_PER_DAY
 
 FAMILY = Family("Calendar")
 
@@ -38,13 +38,13 @@ def _shifted(unit: str, call: Call, arguments: Sequence[Scalar], last: bool) -> 
     if unit in _LENGTHS:
         most = LAST_TICKS // _LENGTHS[unit] + 1
         later = f"$1 + ({step}) * {_LENGTHS[unit]} - {before}"
-        moved = f"CASE WHEN {later} BETWEEN 0 AND {LAST_TICKS} THEN {later} END"
-        return apply(f"CASE WHEN $2 BETWEEN {-most} AND {most} THEN {moved} END", (start, offset), DATETIME)
-    months = {"month": 1, "year": 12}[unit]
-    shifted = f"({TIMESTAMP_OF_TICKS} + to_months(CAST(({step}) * {months} AS INTEGER)))"
-    later = f"{TICKS_OF_TIMESTAMP.format(shifted)} - {before}"
+    else:
+        most = MONTHS_APART_MAX
+        months = {"month": 1, "year": 12}[unit]
+        shifted = f"({TIMESTAMP_OF_TICKS} + to_months(CAST(({step}) * {months} AS INTEGER)))"
+        later = f"{TICKS_OF_TIMESTAMP.format(shifted)} - {before}"
     moved = f"CASE WHEN {later} BETWEEN 0 AND {LAST_TICKS} THEN {later} END"
-    return apply(f"CASE WHEN $2 BETWEEN -200000 AND 200000 THEN {moved} END", (start, offset), DATETIME)
+    return apply(f"CASE WHEN $2 BETWEEN {-most} AND {most} THEN {moved} END", (start, offset), DATETIME)
 
 
 def _register_unit(unit: str) -> None:

@@ -17,7 +17,14 @@ from gapless.query.kql.relational.scalars import (
     Scalar,
 )
 from gapless.query.kql.values.forms import TICKS_OF_TIMESTAMP, TIMESTAMP_OF_TICKS, WHOLE_DAYS
-from gapless.query.kql.values.values import EPOCH_TICKS, LAST_TICKS, LONG_MAX, TICKS_PER_DAY, TICKS_PER_SECOND
+from gapless.query.kql.values.values import (
+    EPOCH_TICKS,
+    LAST_TICKS,
+    LONG_MAX,
+    MONTHS_APART_MAX,
+    TICKS_PER_DAY,
+    TICKS_PER_SECOND,
+)
 
 FAMILY = Family("Times")
 
@@ -150,7 +157,7 @@ def _datetime_add(call: Call, arguments: Sequence[Scalar]) -> Scalar:
     # The engine's TIMESTAMP has microseconds: the last digit is carried over.
     later = f"({TIMESTAMP_OF_TICKS} + to_months(CAST($2 * {months} AS INTEGER)))"
     ticks = f"{TICKS_OF_TIMESTAMP.format(later)} + $1 % 10"
-    in_range = f"$2 BETWEEN -200000 AND 200000 AND year({later}) BETWEEN 1 AND 9999"
+    in_range = f"$2 BETWEEN {-MONTHS_APART_MAX} AND {MONTHS_APART_MAX} AND year({later}) BETWEEN 1 AND 9999"
     return apply(f"CASE WHEN {in_range} THEN {ticks} END", (moment, count), DATETIME)
 
 
@@ -183,9 +190,9 @@ def _make_timespan(call: Call, arguments: Sequence[Scalar]) -> Scalar:
         parts = (zero, *arguments)
     else:
         parts = tuple(arguments)
-    valid = (
-        "$1 BETWEEN 0 AND 10675198 AND $2 BETWEEN 0 AND 23 AND $3 BETWEEN 0 AND 59 AND $4 >= 0 AND $4 < 60"
-    )
+    whole_days = LONG_MAX // TICKS_PER_DAY - 1  # and any time of the day
+    valid = f"$1 BETWEEN 0 AND {whole_days} AND $2 BETWEEN 0 AND 23 AND $3 BETWEEN 0 AND 59"
+    valid += " AND $4 >= 0 AND $4 < 60"
     total = "(($1 * 24 + $2) * 60 + $3) * 60"
     sql = f"CASE WHEN {valid} THEN CAST({total} AS BIGINT) * {TICKS_PER_SECOND}"
     sql += f" + CAST(round($4 * {TICKS_PER_SECOND}) AS BIGINT) END"

@@ -46,6 +46,8 @@ _SPAN_CLOCK = re.compile(
     r"\s*(-)?(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?\s*\Z", re.ASCII
 )
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{1,2})(?::(?P<second>\d{1,2})(?:\.(?P<fraction>\d{1,7})\d*)?)?"
+#: No two times of the calendar are further apart, in months.
+MONTHS_APART_MAX = 200_000
 #: At most 14 hours from UTC, as .NET has it.
 OFFSET = r"[+-](?:(?:0\d|1[0-3]):?[0-5]\d|14:?00)"
 _ZONE = rf"\s*(?P<zone>Z|{OFFSET})?"
