@@ -253,6 +253,32 @@ def test_damage_to_what_was_acknowledged_is_told_from_a_torn_tail_by_the_frames_
     built.check_and_go_on({damaged})
 
 
+def test_the_head_of_a_torn_frame_says_what_was_acknowledged_before_it() -> None:
+    """Power is lost while the last frame is written; the one before it was acknowledged, and rots. (Seed 10611
+    of the simulation at revision 7ae4a38.)"""
+    disk = SimDisk(Random(0))
+    log = LogWriter(disk, DIRECTORY, segment_bytes_max=10_000)
+    for number in range(3):
+        log.append([Message(DATA, b"%d" % number, bytes(100))])
+        log.sync()
+    (last,) = log.append([Message(DATA, b"torn", bytes(1000))])
+    log.close()
+    path = f"{DIRECTORY}/{0:020d}.log"
+    disk.damage(path, disk.content(path)[: last + 100])
+    (damaged,) = (
+        frame.position for frame in LogReader(disk, DIRECTORY).read(0, bytes_max=9999) if frame.meta == b"2"
+    )
+    disk.flip(path, 8 * damaged)
+    disk.damage(PUBLISHED, encode_published(0))
+    log = LogWriter(disk, DIRECTORY, segment_bytes_max=10_000)
+    assert log.recovery == (100, ((damaged, last),))
+    assert log.durable == last
+    log.append([Message(DATA, b"3")])
+    log.sync()
+    found = read_all(LogReader(disk, DIRECTORY), 0)
+    assert [(at, seen.entry[0]) for at, seen in found.items()][2:] == [(damaged, DAMAGED), (last, DATA)]
+
+
 def test_what_is_broken_counts_as_acknowledged_where_the_durable_position_is_destroyed() -> None:
     for number in range(4):
         built = Built()

@@ -28,9 +28,9 @@ def find_ending(file: File, base: int, published: int | None) -> Ending:
     """Tell damage from a torn tail: what is broken was acknowledged, or it was not and ends the log.
 
     The published position may be older than what was acknowledged: it is not synced. So each frame bears
-    witness, too: all before its ``durable`` was acknowledged when it was written. Where nothing is
-    published any more, which no crash does, all of the file counts as acknowledged: better a false alarm
-    than acknowledged bytes cut off in silence.
+    witness, too: all before its ``durable`` was acknowledged when it was written, and its head alone says so,
+    whatever became of the rest of it. Where nothing is published any more, which no crash does, all of the
+    file counts as acknowledged: better a false alarm than acknowledged bytes cut off in silence.
     """
     size = file.size()
     frames = list(_runs(file, base, size))
@@ -60,7 +60,8 @@ def next_head(file: File, base: int, offset: int, end: int) -> int | None:
 
 
 def _runs(file: File, base: int, size: int) -> Iterator[tuple[int, int, int]]:
-    """Each unbroken run of intact frames: where it begins and ends, and the highest ``durable`` in it."""
+    """Each unbroken run of intact frames: where it begins and ends, and the highest ``durable`` in it. An
+    intact head of a frame that is not whole is a run of no frames."""
     first, offset, durable = 0, 0, 0
     while offset < size:
         head = _intact_head(file, base, offset)
@@ -70,20 +71,17 @@ def _runs(file: File, base: int, size: int) -> Iterator[tuple[int, int, int]]:
             continue
         if offset > first:
             yield base + first, base + offset, durable
-        later = _next_intact(file, base, offset + 1, size)
-        if later is None:
+        while (at := next_head(file, base, offset, size)) is not None:
+            if _intact_head(file, base, at) is not None:
+                break
+            if (torn := decode_head(file.pread(HEAD_BYTES, at))) is not None:
+                yield base + at, base + at, torn.durable
+            offset = at + 1
+        if at is None:
             return
-        first, offset, durable = later, later, 0
+        first, offset, durable = at, at, 0
     if offset > first:
         yield base + first, base + offset, durable
-
-
-def _next_intact(file: File, base: int, offset: int, size: int) -> int | None:
-    while (at := next_head(file, base, offset, size)) is not None:
-        if _intact_head(file, base, at) is not None:
-            return at
-        offset = at + 1
-    return None
 
 
 def _intact_head(file: File, base: int, offset: int) -> Head | None:
