@@ -254,7 +254,7 @@ def test_damage_to_what_was_acknowledged_is_told_from_a_torn_tail_by_the_frames_
 
 
 def test_the_head_of_a_torn_frame_says_what_was_acknowledged_before_it() -> None:
-    """Power is lost while the last frame is written; the one before it was acknowledged, and rots. (Seed 10611
+    """Power is lost while the last frame is written, and the acknowledged one before it rots. (Seed 10611
     of the simulation at revision 7ae4a38.)"""
     disk = SimDisk(Random(0))
     log = LogWriter(disk, DIRECTORY, segment_bytes_max=10_000)

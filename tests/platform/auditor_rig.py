@@ -74,6 +74,9 @@ class FakeLake:
     def notices_after(self, id_: int, limit: int) -> list[FakeNotice]:
         return [row for row in self.notices if row.id > id_][:limit]
 
+    def damaged_files(self) -> list[tuple[str, str, str]]:
+        return []
+
 
 class Platform:
     """See the module."""

@@ -208,6 +208,13 @@ class Catalog:
             row = connection.execute(query).first()
         return None if row is None else Damaged(*row[:7], decode(row.holds))
 
+    def damaged_files(self) -> list[tuple[str, str, str]]:
+        """The tenant, table and path, relative to ``root``, of each damaged file."""
+        columns = schema.damaged.c
+        query = sa.select(columns.tenant, columns.table_name, columns.path)
+        with self.reading() as connection:
+            return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
     def epochs(self, ids: Iterable[int]) -> dict[int, EpochKey]:
         """The epochs with these ids, and whose they are."""
         columns = schema.epoch.c

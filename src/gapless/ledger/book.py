@@ -107,9 +107,10 @@ class EpochBook(msgspec.Struct, kw_only=True):
             faults.append(f"{account} holds {_text(unknown)}, which the journal never had")
         for a, b in self.journaled.overlap(first, next_):
             if account == "expired":
-                for c, d in self.stored.overlap(a, b):
-                    self.stored.remove(c, d)
-                    self.expired.add(c, d)
+                for rest in (self.stored, self.quarantined):
+                    for c, d in rest.overlap(a, b):
+                        rest.remove(c, d)
+                        self.expired.add(c, d)
                 continue
             self._reverse(a, b)  # an earlier loss said that the journal's bytes could not be read
             twice = self.settled.overlap(a, b)
@@ -157,13 +158,7 @@ class EpochBook(msgspec.Struct, kw_only=True):
 
     def lose(self, first: int, next_: int, *, from_journal: bool) -> None:
         """The seqs ``[first, next_)`` are declared lost: those that are nowhere else. With ``from_journal``
-        the lake says so: the journal got them, cannot be read there any more, and the lake has none of
-        them, whatever an earlier lake had."""
-        if from_journal:
-            for rest in (self.stored, self.quarantined, self.filtered):
-                for a, b in rest.overlap(first, next_):
-                    rest.remove(a, b)
-                    self.settled.remove(a, b)
+        the journal got them, and cannot be read there any more: those of them that are at rest nowhere."""
         for a, b in [(first, next_)] if from_journal else self.journaled.holes(first, next_):
             self._settle(self.lost, a, b)
         self.next = max(self.next, next_)

@@ -181,8 +181,7 @@ class Ledger:
         book = stream.epochs.get(loss.epoch)
         if book is None:
             book = self._epoch(stream, EpochOpen(loss.epoch), loss.declared_us)
-        for first, next_ in loss.ranges:
-            book.lose(first, next_, from_journal=loss.cause == "journal_corrupt")
+        self._lose(book, loss)
         if loss.skipped is not None:
             book.explain(loss.skipped)
         if loss.ended_at is not None:
@@ -190,6 +189,16 @@ class Ledger:
             book.held = RangeSet()
         book.advance()
         return [events.loss_declared(stream_id, loss)]
+
+    def lose(self, loss: Loss) -> None:
+        """A loss that was declared before takes what has come to rest nowhere since."""
+        self._lose(self.streams[loss.stream.id].epochs[loss.epoch], loss)
+
+    def at_rest(self, loss: Loss) -> bool:
+        """Whether all that a loss speaks of has come to rest somewhere."""
+        stream = self.streams.get(loss.stream.id)
+        book = stream.epochs.get(loss.epoch) if stream else None
+        return book is not None and not any(book.settled.holes(*each) for each in loss.ranges)
 
     def finding(self, finding: Finding) -> None:
         """The gateway saw two count in one epoch."""
@@ -333,6 +342,12 @@ class Ledger:
         book = stream.epochs.get(claim.opened.epoch) if stream else None
         if book is not None:
             book.dispute()
+
+    def _lose(self, book: EpochBook, loss: Loss) -> None:
+        for first, next_ in loss.ranges:
+            book.lose(first, next_, from_journal=loss.cause == "journal_corrupt")
+        book.advance()
+        self.changed.add(loss.stream.id)
 
     def _agent(
         self, tenant: str, claims: ClaimSet, key: str, digest: str, standing: Standing, received_us: int

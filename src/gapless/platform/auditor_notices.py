@@ -73,7 +73,7 @@ def finding_of(notice: Notice, at_us: int) -> Finding:
     whose = f"{notice.tenant}/{notice.table}" if notice.tenant else "the platform"
     about = notice.path or notice.text
     return Finding(
-        id=f"{kind}/{notice.position}-{notice.until}/{name_of(notice.tenant, notice.table, about)}",
+        id=_id(kind, notice.position, notice.until, notice.tenant, notice.table, about),
         kind=kind,
         at_us=at_us,
         state="closed" if notice.kind == "file_mended" else "opened",
@@ -81,6 +81,22 @@ def finding_of(notice: Notice, at_us: int) -> Finding:
         tenant=notice.tenant,
         table=notice.table,
     )
+
+
+def id_of_file(tenant: str, table: str, path: str) -> str:
+    """The id of the finding that tells of a damaged file."""
+    return _id("file_damaged", 0, 0, tenant, table, path)
+
+
+def file_forgotten(finding: Finding, now_us: int) -> Finding:
+    """The end of a finding of a damaged file that is of no lake any more."""
+    whose = finding.text.partition(": ")[0]
+    text = f"{whose}: the lake was made again from the journal, without that file"
+    return msgspec.structs.replace(finding, state="closed", at_us=now_us, text=text)
+
+
+def _id(kind: FindingKind, position: int, until: int, tenant: str, table: str, about: str) -> str:
+    return f"{kind}/{position}-{until}/{name_of(tenant, table, about)}"
 
 
 def loss_of(notice: Notice, at_us: int, reader: EntryReader) -> Loss | None:

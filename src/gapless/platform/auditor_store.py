@@ -28,7 +28,7 @@ from gapless.ledger.encoding import decode_agent, decode_stream, encode_book
 from gapless.ledger.ledger import Ledger
 from gapless.model.claim import Loss
 from gapless.model.errors import UNDECODABLE, Unavailable
-from gapless.model.finding import LASTING, Finding
+from gapless.model.finding import LASTING, Finding, FindingKind
 from gapless.platform.auditor_damage import by_damage, check_of, remove_database, sealed, unsealed
 
 _log = structlog.get_logger("gapless.ledger")
@@ -237,6 +237,12 @@ class LedgerStore:
         with self._engine.begin() as connection:
             known = _known(connection, {each.id for each in findings})
         return [each for each in findings if each.id not in known]
+
+    def opened(self, kind: FindingKind) -> list[Finding]:
+        """The findings of a kind that are open."""
+        with self._engine.begin() as connection:
+            query = sa.select(finding.c.finding).where(finding.c.kind == kind, finding.c.closed_us.is_(None))
+            return [msgspec.json.decode(row, type=Finding) for row in connection.scalars(query)]
 
     def commit(self, ledger: Ledger, step: Step) -> None:
         """Keep a step, all of it or nothing; empties what the ledger notes as changed.

@@ -21,8 +21,8 @@ from gapless.log.frame import DAMAGED, Frame
 from gapless.log.port import EntryReader
 from gapless.model.entry import BatchEntry, ClaimsEntry, DecommissionEntry, Kind, LossEntry
 from gapless.model.errors import UNDECODABLE, Refused, Unavailable
-from gapless.model.finding import Finding
-from gapless.platform.auditor_notices import finding_of, loss_of, loss_of_file
+from gapless.model.finding import Finding, FindingKind
+from gapless.platform.auditor_notices import file_forgotten, finding_of, id_of_file, loss_of, loss_of_file
 from gapless.platform.auditor_reader import BooksReader
 from gapless.platform.auditor_store import Step
 
@@ -36,6 +36,7 @@ class LakeView(Protocol):
     def position(self) -> int: ...
     def postings_after(self, id_: int, limit: int) -> list[Any]: ...
     def notices_after(self, id_: int, limit: int) -> list[Any]: ...
+    def damaged_files(self) -> list[Any]: ...
 
 
 class BooksStore(Protocol):
@@ -45,6 +46,7 @@ class BooksStore(Protocol):
     def doubt(self, error: Exception) -> None: ...
     def load(self) -> tuple[Ledger, dict[str, int], list[Finding]]: ...
     def unknown(self, findings: Sequence[Finding]) -> list[Finding]: ...
+    def opened(self, kind: FindingKind) -> list[Finding]: ...
     def commit(self, ledger: Ledger, step: Step) -> None: ...
     def close(self) -> None: ...
 
@@ -100,15 +102,20 @@ class Bookkeeper:
         self.ledger, self._state, known = self._store.load()
         self._auditor.start_from(self.ledger, known, self._state["told_us"])
         self._passed.forget()
-        self._loaded = True
+        self._loaded = self._lake_may_be_new = True
 
     def _step(self, now_us: int) -> int:
         began, durable = self.cursor, self._reader.durable()
         step = Step(cursors={name: self._state[name] for name in ("journal", "posting", "notice")})
         taken = self._fold_entries(step, now_us)
+        damaged = self._damaged_files()  # before the notices: what was mended until then is among them
         lake = self._lake_position()  # before the postings: what was posted until then is among them
         posted, all_posted = self._fold_postings(step, now_us)
-        taken += posted + self._fold_notices(step)
+        taken += posted
+        if all_posted:  # of a batch that is damaged, the lake may have stored another copy
+            taken += self._fold_notices(step)
+        if damaged is not None and not taken:
+            taken += self._close_forgotten(step, damaged, now_us)
         self._adopt(step)
         self._auditor.touched(self.ledger.changed)
         # A journal that ends before the cursor lost its end: what the books say of now is not known then.
@@ -144,9 +151,7 @@ class Bookkeeper:
         for posting in postings:
             if posting.until > step.cursors["journal"]:  # the batches it speaks of are not folded yet
                 return taken, False
-            if posting.id >> ERA_BITS != step.cursors["posting"] >> ERA_BITS:
-                self.ledger.forget_lake()  # nothing, if it is the first one
-                self._passed.forget()
+            self._enter_era(step, posting.id)
             if posting.account == "lost":
                 self._declare_lost(step, posting, now_us)
             self._believe(posting)
@@ -156,6 +161,31 @@ class Bookkeeper:
             step.cursors["posting"] = posting.id
             taken += 1
         return taken, len(postings) < self._postings_max
+
+    def _enter_era(self, step: Step, id_: int) -> None:
+        """A posting or notice of another lake, which is made from the journal anew, and says all of it."""
+        if id_ >> ERA_BITS != step.cursors["posting"] >> ERA_BITS:
+            self.ledger.forget_lake()  # nothing, if it is the first one
+            self._passed.forget()
+            step.cursors["posting"] = id_ >> ERA_BITS << ERA_BITS
+            self._lake_may_be_new = True
+
+    def _damaged_files(self) -> set[str] | None:
+        """Of a lake that may be a new one, the ids of the findings of its damaged files."""
+        try:
+            return (
+                {id_of_file(*each) for each in self._lake.damaged_files()} if self._lake_may_be_new else None
+            )
+        except Unavailable:
+            return None
+
+    def _close_forgotten(self, step: Step, damaged: set[str], now_us: int) -> int:
+        """Findings of damaged files that the lake knows nothing of: it was made anew, without them. Returns
+        how many were closed."""
+        forgotten = [each for each in self._store.opened("file_damaged") if each.id not in damaged]
+        step.told += [file_forgotten(each, now_us) for each in forgotten]
+        self._lake_may_be_new = False
+        return len(forgotten)
 
     def _believe(self, posting: Any) -> None:
         """Seqs that the journal never had are no business of the lake's (I2), unless the journal cannot say:
@@ -197,9 +227,13 @@ class Bookkeeper:
             if row.notice.until > step.cursors["journal"]:
                 break
             step.told.append(finding_of(row.notice, row.at_us))
+            self._enter_era(step, row.id)
             loss = loss_of(row.notice, row.at_us, self._reader)
-            if loss is not None and not self._knows(loss.stream.id, loss.id):
-                step.losses.append(loss)
+            if loss is not None and not self.ledger.at_rest(loss):
+                if self._knows(loss.stream.id, loss.id):
+                    self.ledger.lose(loss)  # this lake has none of it, as the one before
+                else:
+                    step.losses.append(loss)
             step.cursors["notice"] = row.id
             taken += 1
         return taken

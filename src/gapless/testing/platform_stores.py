@@ -29,7 +29,7 @@ from gapless.ledger.encoding import decode_agent, decode_stream, encode_book
 from gapless.ledger.ledger import Ledger, StreamBook
 from gapless.log.port import EntryReader
 from gapless.model.errors import Busy, Corrupt
-from gapless.model.finding import LASTING, Finding
+from gapless.model.finding import LASTING, Finding, FindingKind
 from gapless.model.ranges import Range, RangeSet
 from gapless.platform.auditor_store import Message, Step
 from gapless.testing.oracle import BAD_MARK, FILTERED_MARK, Oracle
@@ -162,6 +162,9 @@ class MemoryCatalog:
         at = max(0, id_ - self._base)
         return self._notices[at : at + limit]
 
+    def damaged_files(self) -> list[tuple[str, str, str]]:
+        return []
+
 
 class _NoFiles:
     def sync_names(self, paths: Sequence[str]) -> None: ...
@@ -266,6 +269,10 @@ class MemoryLedgerStore:
 
     def unknown(self, findings: Sequence[Finding]) -> list[Finding]:
         return [each for each in findings if each.id not in self.findings]
+
+    def opened(self, kind: FindingKind) -> list[Finding]:
+        of_kind = [each for each in self.findings.values() if each.kind == kind]
+        return [each for each in of_kind if each.id not in self.closed_us]
 
     def commit(self, ledger: Ledger, step: Step) -> None:
         for id_ in ledger.changed:
