@@ -22,8 +22,8 @@ _LOG = ("append", "appended", "sync", "synced", "publish")
 
 #: Passed while the platform and the agent start for the first time.
 FIRST_OF_UP = (
-    "url:rename", "url:renamed", "receipt.key:rename", "receipt.key:renamed", "journal:created",
-    "admin.token:rename", "admin.token:renamed",
+    "url:rename", "url:renamed", "receipt.key:rename", "receipt.key:renamed", "access.key:rename",
+    "access.key:renamed", "journal:created", "admin.token:rename", "admin.token:renamed",
 )  # fmt: skip
 FIRST_OF_AGENT = (
     "identity:rename", "identity:renamed", "spool:created", "acks:created", "receipt.key:rename",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from crash_rig import ALL, Site, site
 
@@ -203,6 +204,49 @@ def test_a_journal_that_was_set_back_takes_nothing_that_nobody_would_read(stoppe
     of.settle()
     of.complete()
     assert "journal_recovered" in of.said("up")
+
+
+@pytest.mark.system
+def test_an_agent_that_was_set_back_leaves_its_epochs_even_if_it_is_killed_then(stopped: Stopped) -> None:
+    """Its whole directory comes back as it was, to the same place: what it says from then on contradicts what
+    it said, and it is told to leave its epochs. Killed while it notes that down, it is told again."""
+    stopped.restore()
+    of = stopped.of
+    agent = of.directory / "agent"
+    backup = {path: path.read_bytes() for path in agent.rglob("*") if path.is_file()}
+    stopped.starts()
+    of.settle()
+    of.complete()
+    of.stop()
+    for path in agent.rglob("*"):
+        if path.is_file() and path not in backup:
+            path.unlink()
+    for path, content in backup.items():
+        path.write_bytes(content)
+    of.agent_points.arm(["fenced.json:rename", "fenced.json:renamed"], "kill")
+    stopped.starts()
+    of.until(lambda: not of.agent_points.waiting())
+    of.until(lambda: [row[2:] for row in of.stored() or ()] == [[of.written, 0, of.written - 1]] * SOURCES)
+    left = {each["epoch"] for each in msgspec.json.decode((agent / "fenced.json").read_bytes())}
+    assert len(left) == SOURCES
+
+    def told() -> set[str]:
+        findings = of.audit().get("findings", ())
+        return {each.get("epoch", "") for each in findings if each["kind"] == "rollback"}
+
+    of.until(lambda: told() >= left)
+    of.until(lambda: unknown_for(of.audit(), "two count in its epoch"))
+
+
+@pytest.mark.system
+def test_an_uploader_that_writes_its_damaged_outcomes_anew_may_be_killed_meanwhile(stopped: Stopped) -> None:
+    harm(stopped, (f"agent/acks/{SEGMENT}",), "changed")
+    of = stopped.of
+    of.agent_points.arm(["acks:created", "acks:unlinked"], "kill")
+    stopped.starts()
+    of.until(lambda: not of.agent_points.waiting())
+    of.settle()
+    of.complete()
 
 
 @pytest.mark.system

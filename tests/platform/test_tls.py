@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import ssl
 import subprocess
 import urllib.request
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from agent_rig import Host
-from platform_rig import cli, up
+from crash_rig import Points
+from platform_rig import COMMAND, cli, environment, up
 
 from gapless.platform.layout import ca_path
 from waiting import until
@@ -41,6 +43,35 @@ def test_agent_auditor_and_commands_work_over_tls(tmp_path: Path) -> None:
         before = ca.read_bytes()
     with up(data, options=["--tls"]):
         assert ca.read_bytes() == before
+
+
+@pytest.mark.system
+def test_a_platform_that_is_killed_while_it_makes_its_certificates_has_one_ca_in_the_end(
+    tmp_path: Path,
+) -> None:
+    data, points = tmp_path / "data", Points(tmp_path / "points")
+    files = ("ca-with-key.pem", "ca.pem", "server.pem")
+    points.arm([f"{name}:{where}" for name in files for where in ("rename", "renamed")], "kill")
+    starts = 0
+    while points.waiting():
+        starts += 1
+        with (tmp_path / "words").open("ab") as words:
+            killed = subprocess.run(
+                [*COMMAND, "up", "--tls", "--listen", "127.0.0.1:0"],
+                stdout=words,
+                stderr=words,
+                env=environment(data) | points.environment,
+                timeout=60,
+            )
+        assert killed.returncode == -signal.SIGKILL
+    assert starts == 6
+    ca = Path(ca_path(str(data)))
+    before = ca.read_bytes()
+    with up(data, options=["--tls"]) as platform:
+        context = ssl.create_default_context(cafile=str(ca))
+        with urllib.request.urlopen(f"{platform.url}/healthz", context=context) as answer:
+            assert answer.status == 200
+    assert ca.read_bytes() == before
 
 
 @pytest.mark.system
