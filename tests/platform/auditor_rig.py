@@ -63,13 +63,13 @@ class FakeLake:
     def __init__(self, postings: list[FakePosting]) -> None:
         self.postings = postings
         self.notices: list[FakeNotice] = []
-        self.cursor = 0
+        self.cursor = self.folded_id = 0
 
     def position(self) -> int:
         return self.cursor
 
-    def postings_after(self, id_: int, limit: int) -> list[FakePosting]:
-        return [posting for posting in self.postings if posting.id > id_][:limit]
+    def posted_after(self, id_: int, limit: int) -> tuple[list[FakePosting], int]:
+        return [posting for posting in self.postings if posting.id > id_][:limit], self.folded_id
 
     def notices_after(self, id_: int, limit: int) -> list[FakeNotice]:
         return [row for row in self.notices if row.id > id_][:limit]

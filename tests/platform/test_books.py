@@ -379,7 +379,7 @@ def test_postings_that_cannot_be_read_are_no_proof_that_there_are_none(
         raise Unavailable("busy")
 
     with monkeypatch.context() as patched:
-        patched.setattr(platform.lake, "postings_after", refuse)
+        patched.setattr(platform.lake, "posted_after", refuse)
         for second in range(2, 12):
             keeper.step(second * SECOND)
     drain(keeper, 12 * SECOND)

@@ -19,6 +19,7 @@ from gapless.lake.facts import (
     FileRow,
     Notice,
     NoticeRow,
+    Posted,
     Posting,
     TableContent,
     Window,
@@ -128,12 +129,17 @@ class Catalog:
 
     def postings_after(self, id_: int, limit: int) -> list[Posting]:
         """Up to ``limit`` postings with an id above ``id_``, in the order in which they were committed."""
+        return self.posted_after(id_, limit).postings
+
+    def posted_after(self, id_: int, limit: int) -> Posted:
+        """``postings_after``, and up to which id postings were folded at that moment."""
         posting = schema.posting.c
         with self.reading() as connection:
+            folded_id = connection.scalars(sa.select(schema.lake.c.folded_id)).one()
             rows = connection.execute(
                 self._postings().where(posting.id > id_).order_by(posting.id).limit(limit)
             )
-            return [Posting(*row) for row in rows]
+            return Posted([Posting(*row) for row in rows], folded_id)
 
     def postings_of(self, stream: str, epoch: str, seq: int) -> list[Posting]:
         """The postings of one record, oldest first."""

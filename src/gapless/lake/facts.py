@@ -87,6 +87,13 @@ class Posting(NamedTuple):
     until: int
 
 
+class Posted(NamedTuple):
+    """Postings, as they were when those with ids up to ``folded_id`` had been folded."""
+
+    postings: list[Posting]
+    folded_id: int
+
+
 class Notice(NamedTuple):
     """Something an operator should know. Positions are of the journal, 0 where it is not about the journal;
     ``tenant`` and ``table`` are empty where they are not known, ``path`` where it is not about one file."""

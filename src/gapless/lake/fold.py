@@ -17,7 +17,7 @@ from gapless.lake.commits import CatalogWriter
 _Of = tuple[int, str]  # epoch id, account
 
 
-def fold_postings(catalog: CatalogWriter, upto_id: int, *, limit: int = 10_000) -> int:
+def fold_postings(catalog: CatalogWriter, upto_id: int, *, limit: int = 1000) -> int:
     """Make one of postings that adjoin, up to ``upto_id``. One call looks at up to ``limit`` of them, and
     returns at how many it looked: 0 when there are no more.
 

@@ -68,6 +68,11 @@ class BooksReader:
         with self._lock, self._reading() as connection:
             return schema.read_state(connection).get("journal", 0)
 
+    def posting(self) -> int:
+        """The cursor in the lake's postings: all up to this id are in the books."""
+        with self._lock, self._reading() as connection:
+            return schema.read_state(connection).get("posting", 0)
+
     def findings(
         self, tenant: str | None, table: str | None = None, *, open_only: bool, limit: int
     ) -> tuple[list[KnownFinding], int]:

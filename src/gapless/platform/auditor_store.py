@@ -33,7 +33,7 @@ from gapless.platform.auditor_damage import by_damage, check_of, remove_database
 
 _log = structlog.get_logger("gapless.ledger")
 
-FORMAT = 4
+FORMAT = 5
 FILE = "ledger.db"
 _BUSY_TIMEOUT_S = 10.0
 _IDS_MAX = 500  # in one question to the database
@@ -41,6 +41,7 @@ _IDS_MAX = 500  # in one question to the database
 metadata = sa.MetaData()
 
 #: ``format``; ``step`` counts the commits; ``journal``, ``posting`` and ``notice`` are the cursors;
+#: ``folded`` is up to which id the lake had folded its postings when the first of them was read;
 #: ``audited_us`` is the time as of which the books had caught up with the journal and were looked at;
 #: ``told_us`` the time in the newest id of a finding; ``check`` the CRC-32 of all others.
 state = sa.Table(
@@ -95,6 +96,7 @@ _INITIAL = {
     "step": 0,
     "journal": 0,
     "posting": 0,
+    "folded": 0,
     "notice": 0,
     "audited_us": 0,
     "told_us": 0,
@@ -185,6 +187,10 @@ class LedgerStore:
         """Something failed with the file; ``load`` makes it anew if that was its own fault."""
         if by_damage(error):
             self._damaged = str(error)
+
+    def discard(self, why: str) -> None:
+        """The file is not to be gone on with: ``load`` makes it anew."""
+        self._damaged = why
 
     def _found(self) -> tuple[int, int] | None:
         """The device and inode of the file that is there."""

@@ -34,7 +34,7 @@ class LakeView(Protocol):
     there is no lake yet."""
 
     def position(self) -> int: ...
-    def postings_after(self, id_: int, limit: int) -> list[Any]: ...
+    def posted_after(self, id_: int, limit: int) -> Any: ...
     def notices_after(self, id_: int, limit: int) -> list[Any]: ...
     def damaged_files(self) -> list[Any]: ...
 
@@ -44,6 +44,7 @@ class BooksStore(Protocol):
 
     def in_place(self) -> bool: ...
     def doubt(self, error: Exception) -> None: ...
+    def discard(self, why: str) -> None: ...
     def load(self) -> tuple[Ledger, dict[str, int], list[Finding]]: ...
     def unknown(self, findings: Sequence[Finding]) -> list[Finding]: ...
     def opened(self, kind: FindingKind) -> list[Finding]: ...
@@ -106,7 +107,7 @@ class Bookkeeper:
 
     def _step(self, now_us: int) -> int:
         began, durable = self.cursor, self._reader.durable()
-        step = Step(cursors={name: self._state[name] for name in ("journal", "posting", "notice")})
+        step = Step(cursors={name: self._state[name] for name in ("journal", "posting", "folded", "notice")})
         taken = self._fold_entries(step, now_us)
         damaged = self._damaged_files()  # before the notices: what was mended until then is among them
         lake = self._lake_position()  # before the postings: what was posted until then is among them
@@ -145,13 +146,14 @@ class Bookkeeper:
         """How many were folded, and whether those were all."""
         taken = 0
         try:
-            postings = self._lake.postings_after(step.cursors["posting"], self._postings_max)
+            postings, folded_id = self._lake.posted_after(step.cursors["posting"], self._postings_max)
         except Unavailable:
             return 0, False
+        self._check_not_set_back(step, folded_id)
         for posting in postings:
             if posting.until > step.cursors["journal"]:  # the batches it speaks of are not folded yet
                 return taken, False
-            self._enter_era(step, posting.id)
+            self._enter_era(step, posting.id, folded_id)
             if posting.account == "lost":
                 self._declare_lost(step, posting, now_us)
             self._believe(posting)
@@ -162,12 +164,23 @@ class Bookkeeper:
             taken += 1
         return taken, len(postings) < self._postings_max
 
-    def _enter_era(self, step: Step, id_: int) -> None:
-        """A posting or notice of another lake, which is made from the journal anew, and says all of it."""
+    def _check_not_set_back(self, step: Step, folded_id: int) -> None:
+        """The lake folds postings that the books have read. Books that are read again from their beginning
+        are told the same; books that went on from before what was folded, as a restored copy of them would,
+        are not, and are made anew. Raises Unavailable then."""
+        cursor = step.cursors["posting"]
+        if cursor >> ERA_BITS == folded_id >> ERA_BITS and max(cursor, step.cursors["folded"]) < folded_id:
+            self._store.discard("it is older than what the lake was told of it")
+            raise Unavailable("the books were set back: they are made anew")
+
+    def _enter_era(self, step: Step, id_: int, folded_id: int) -> None:
+        """A posting or notice of another lake, which is made from the journal anew, and says all of it. Up to
+        ``folded_id`` its postings were folded when they began to be read."""
         if id_ >> ERA_BITS != step.cursors["posting"] >> ERA_BITS:
             self.ledger.forget_lake()  # nothing, if it is the first one
             self._passed.forget()
             step.cursors["posting"] = id_ >> ERA_BITS << ERA_BITS
+            step.cursors["folded"] = folded_id
             self._lake_may_be_new = True
 
     def _damaged_files(self) -> set[str] | None:
@@ -227,7 +240,7 @@ class Bookkeeper:
             if row.notice.until > step.cursors["journal"]:
                 break
             step.told.append(finding_of(row.notice, row.at_us))
-            self._enter_era(step, row.id)
+            self._enter_era(step, row.id, 0)
             loss = loss_of(row.notice, row.at_us, self._reader)
             if loss is not None and not self.ledger.at_rest(loss):
                 if self._knows(loss.stream.id, loss.id):

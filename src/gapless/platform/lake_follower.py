@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Any, Protocol
 
 import structlog
@@ -27,9 +27,10 @@ from gapless.lake.writer import StepReport
 from gapless.log.disk import OsDisk
 from gapless.log.reader import LogReader
 from gapless.model.errors import Unavailable
+from gapless.platform.auditor_reader import BooksReader
 from gapless.platform.children import say_ready
 from gapless.platform.lake_keeper import Steps, keep
-from gapless.platform.layout import journal_directory, lake_directory
+from gapless.platform.layout import journal_directory, lake_directory, ledger_directory
 
 _log = structlog.get_logger("gapless.lake")
 
@@ -45,8 +46,17 @@ def follow(directory: str, stop_signals: Set[signal.Signals]) -> None:
     reader = LogReader(OsDisk(), journal_directory(directory))
     steps = Steps()
     lake = Lake(lake_directory(directory), reader, decoder=_TellingDecoder(steps))
+    books = BooksReader(ledger_directory(directory))
+
+    def read_upto() -> int:
+        """The ledger alone reads postings, and commits how far it has read."""
+        try:
+            return books.posting()
+        except Unavailable:
+            return 0
+
     say_ready()
-    run(lake, stop_signals, steps)
+    run(lake, stop_signals, steps, read_upto)
 
 
 class _TellingDecoder:
@@ -65,10 +75,13 @@ class _TellingDecoder:
             self._steps.finished()
 
 
-def run(lake: Lake, stop_signals: Set[signal.Signals], steps: Steps) -> None:
+def run(
+    lake: Lake, stop_signals: Set[signal.Signals], steps: Steps, read_upto: Callable[[], int] = lambda: 0
+) -> None:
     """Step, and keep house beside it, until told to stop."""
     stopping, behind = threading.Event(), threading.Event()
-    keeper = threading.Thread(target=keep, args=(lake, stopping, behind, steps), name="keeper", daemon=True)
+    house = (lake, stopping, behind, steps, read_upto)
+    keeper = threading.Thread(target=keep, args=house, name="keeper", daemon=True)
     keeper.start()
     try:
         wait_s = 0.0

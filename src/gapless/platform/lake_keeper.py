@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -40,9 +41,16 @@ class Steps:
             say_step()
 
 
-def keep(lake: Lake, stopping: threading.Event, behind: threading.Event, steps: Steps) -> None:
-    """Check files, compact what is due, expire what is old, remove what nobody reads, until ``stopping``;
-    what of it can wait is held back while ``behind``."""
+def keep(
+    lake: Lake,
+    stopping: threading.Event,
+    behind: threading.Event,
+    steps: Steps,
+    read_upto: Callable[[], int] = lambda: 0,
+) -> None:
+    """Check files, compact what is due, expire what is old, remove what nobody reads, fold the postings that
+    everybody has read (up to the id that ``read_upto`` says), until ``stopping``; what of it can wait is held
+    back while ``behind``."""
     expire_at_s = held_until_s = 0.0
     while not stopping.is_set():
         compacted = False
@@ -52,6 +60,7 @@ def keep(lake: Lake, stopping: threading.Event, behind: threading.Event, steps: 
                 if time.monotonic() >= expire_at_s:
                     lake.expire(clock.now_us())
                     lake.sweep(clock.now_us())
+                    _fold(lake, read_upto(), stopping, steps)
                     expire_at_s = time.monotonic() + _EXPIRY_EVERY_S
                 if not compacted:
                     held_until_s = time.monotonic() + _HELD_S_MAX
@@ -65,3 +74,8 @@ def keep(lake: Lake, stopping: threading.Event, behind: threading.Event, steps: 
         steps.kept()
         if not compacted:
             stopping.wait(_IDLE_S)
+
+
+def _fold(lake: Lake, upto_id: int, stopping: threading.Event, steps: Steps) -> None:
+    while upto_id and not stopping.is_set() and lake.fold_postings(upto_id):
+        steps.kept()

@@ -20,7 +20,7 @@ from gapless.gateway.fold import ChainRow, Changes, fold
 from gapless.lake.catalog_schema import ERA_BITS
 from gapless.lake.changes import NewFile, NewPosting, StepCommit
 from gapless.lake.commits import Fenced
-from gapless.lake.facts import Account, NoticeRow, Posting, Window
+from gapless.lake.facts import Account, NoticeRow, Posted, Posting, Window
 from gapless.lake.facts import EpochKey as LakeKey
 from gapless.lake.intake import Batch, Undecodable, unpack
 from gapless.lake.limits import StepLimits
@@ -116,6 +116,11 @@ class MemoryCatalog:
     def position(self) -> int:
         return self._position
 
+    @property
+    def last_id(self) -> int:
+        """Of a posting; 0 while there is none."""
+        return self._postings[-1].id if self._postings else 0
+
     def accounted(self, windows: Iterable[Window]) -> dict[tuple[str, str], RangeSet]:
         known: dict[tuple[str, str], RangeSet] = defaultdict(RangeSet)
         for window in windows:
@@ -154,9 +159,9 @@ class MemoryCatalog:
             keep(posting.key, posting.first, lines)
         self.rows = []
 
-    def postings_after(self, id_: int, limit: int) -> list[Posting]:
+    def posted_after(self, id_: int, limit: int) -> Posted:
         at = bisect_left(self._postings, id_ + 1, key=lambda posting: posting.id)
-        return self._postings[at : at + limit]
+        return Posted(self._postings[at : at + limit], 0)
 
     def notices_after(self, id_: int, limit: int) -> list[NoticeRow]:
         at = max(0, id_ - self._base)
@@ -228,7 +233,7 @@ class MemoryLedgerStore:
 
     def __init__(self) -> None:
         self._state = dict.fromkeys(
-            ("format", "step", "journal", "posting", "notice", "audited_us", "told_us"), 0
+            ("format", "step", "journal", "posting", "folded", "notice", "audited_us", "told_us"), 0
         )
         self._books: dict[str, bytes] = {}
         self._decoded: dict[str, tuple[bytes, StreamBook]] = {}
@@ -240,6 +245,11 @@ class MemoryLedgerStore:
         self.outbox: dict[int, tuple[str, Message]] = {}
 
     @property
+    def read_upto(self) -> int:
+        """The cursor in the lake's postings."""
+        return self._state["posting"]
+
+    @property
     def audited_us(self) -> int:
         return self._state["audited_us"]
 
@@ -249,6 +259,8 @@ class MemoryLedgerStore:
         return True
 
     def doubt(self, error: Exception) -> None: ...
+
+    def discard(self, why: str) -> None: ...
 
     def load(self) -> tuple[Ledger, dict[str, int], list[Finding]]:
         ledger = Ledger()
