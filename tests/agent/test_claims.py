@@ -51,6 +51,19 @@ def test_claims_are_chained_and_never_ahead_of_what_is_durable() -> None:
     assert (third.streams[0].next, third.streams[0].held) == (3, ((0, 3),))
 
 
+def test_no_two_chains_begin_with_the_same_statement() -> None:
+    """Not even when the clock stood still: who tells them apart has nothing but their bytes. (Seed 23436 of
+    the simulation at revision b3ab9a0.)"""
+    disk = SimDisk(Random(1))
+    opened(disk, count(1))
+    view, acks = SpoolView(disk, "spool"), AckReader(disk, "acks")
+    signers = (SIGNER, Signer(b"2" * 32))
+    first, second = (
+        Claimant(disk, f"spool/{s.public_key}", "host-7", s).state(1, view, acks) for s in signers
+    )
+    assert statement_digest(first.statement) != statement_digest(second.statement)
+
+
 @pytest.mark.parametrize("damaged", [False, True])
 def test_an_epoch_whose_end_is_not_proven_is_claimed_as_at_least(damaged: bool) -> None:
     disk, mints = SimDisk(Random(1)), count(1)

@@ -191,6 +191,7 @@ class Claimant:
             spool_used_bytes=view.durable() - view.first(),
             spool_limit_bytes=witnessed.spool_limit_bytes,
             fills_in_s=witnessed.fills_in_s,
+            begun_with="" if self._chain.prev else self._signer.public_key,
         )
         signed = self._signer.sign(claims)
         nexts = {claim.opened.epoch: claim.next for claim in streams if not claim.at_least}

@@ -98,6 +98,8 @@ class ClaimSet(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One agent's claims at ``at_us``; signed as a whole. ``n`` counts them and ``prev`` is the digest of
     the statement before (empty for the first), so that a rollback or a clone shows (I5).
 
+    ``begun_with``, in the first of its chain alone, is the key that signs it: so no other chain begins with
+    the same bytes, whatever its clock says.
     ``fills_in_s`` is the time left until the spool is full at the present rate; None when it is not filling.
     ``losses`` are those for which no answer of the platform has been seen yet.
     """
@@ -113,6 +115,7 @@ class ClaimSet(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     spool_used_bytes: int = 0
     spool_limit_bytes: int = 0
     fills_in_s: float | None = None
+    begun_with: str = ""
     v: int = 1
 
 

@@ -136,8 +136,10 @@ class Simulation:
         for writer in self.writers:
             writer.stopped = True
         rest_s = 0.0
-        while loop.now_s - healed_s < rest_s + _AT_REST_S:
+        while True:
             waits = self.verdict.waits_for()
+            if waits is None and loop.now_s - healed_s >= rest_s + _AT_REST_S:
+                break
             self.run_for(self.rest_look_every_s)
             if waits is not None:
                 rest_s = loop.now_s - healed_s

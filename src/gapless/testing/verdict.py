@@ -93,6 +93,8 @@ class Verdict:
         if report.verdict not in wanted:
             reasons = "; ".join(report.reasons[:4])
             return Waiting("the verdict is right", f"it is {report.verdict}, not {wanted}: {reasons}")
+        if self._platform.store.read_upto < self._platform.catalog.last_id:
+            return Waiting("the books are right", "they are behind the lake")
         for finding in self._open_findings():
             return Waiting("findings end", f"still open: {finding}")
         return None
@@ -266,6 +268,10 @@ class Verdict:
             return
         if (excuses or self._is_rotten(written.record)) and self._posted(written.record, ledger, report):
             return
+        if "decommissioned" in excuses and self._is_disputed(written.record, ledger):
+            return
+        if "spool damaged" in excuses and self._may_be_beyond_an_end(content, written.record, report):
+            return
         if not shown:
             skipped = (*explained.get(content.first, ()), *explained.get(None, ()))
             if any(each is None or each.start <= written.start < each.end for each in skipped):
@@ -287,6 +293,23 @@ class Verdict:
             (stream, epoch) in rotten and rotten[stream, epoch].overlap(seq, seq + 1)
             for stream, epoch, seq in self._oracle.identities.get(record, ())
         )
+
+    def _is_disputed(self, record: bytes, ledger: Ledger) -> bool:
+        """Whether two counted in an epoch that it had a seq of: whose seq that is, nobody can tell."""
+        for stream_id, epoch, _ in self._oracle.identities.get(record, ()):
+            stream = ledger.streams.get(stream_id)
+            book = stream.epochs.get(epoch) if stream else None
+            if book is not None and book.disputed:
+                return True
+        return False
+
+    def _may_be_beyond_an_end(self, content: Content, record: bytes, report: Audit) -> bool:
+        """Whether, while it was there to be read, an epoch ended of which the audit says that nothing tells
+        how far it went: what the agent knew of the file was in its spool."""
+        emission = self._oracle.emitted[record]
+        gone_us = content.destroyed_us or self._oracle.loop.now_us
+        ends = [epoch.open_end for epoch in _epochs(report, emission.stream) if epoch.open_end is not None]
+        return any(from_us <= gone_us and (to_us or gone_us) >= emission.at_us for from_us, to_us in ends)
 
     def _posted(self, record: bytes, ledger: Ledger, report: Audit) -> bool:
         """Whether one of the identities that the record had is lost, missing, or beyond an unknown end."""
