@@ -77,5 +77,10 @@ def keep(
 
 
 def _fold(lake: Lake, upto_id: int, stopping: threading.Event, steps: Steps) -> None:
-    while upto_id and not stopping.is_set() and lake.fold_postings(upto_id):
+    """A part at a time, with a pause after each as long as it took: the follower waits for none but one."""
+    while upto_id and not stopping.is_set():
+        began_s = time.monotonic()
+        if not lake.fold_postings(upto_id):
+            return
         steps.kept()
+        stopping.wait(time.monotonic() - began_s)
