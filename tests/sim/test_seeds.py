@@ -10,6 +10,8 @@ from gapless.testing.simulation import Outcome, Simulation
 
 FIXED = range(1, 46)
 FRESH = 5
+#: Of default length; each broke a rule once (docs/internals/faults.md).
+ONCE_FAILED = (10611, 21966, 23436, 25337, 25645, 28626, 31736)
 #: Short ones: the long ones are ``make sim``'s.
 FAULTS_S = 60.0
 
@@ -32,6 +34,12 @@ def test_no_fresh_seed_breaks_a_rule() -> None:
     for seed in range(first, first + FRESH):
         outcome = run(seed)
         assert not outcome.error, f"seed {seed}, {FAULTS_S:.0f} s of faults: {outcome.error}"
+
+
+@pytest.mark.parametrize("seed", ONCE_FAILED)
+def test_no_seed_that_once_failed_breaks_a_rule(seed: int) -> None:
+    outcome = Simulation(seed).run()
+    assert not outcome.error, f"seed {seed}: {outcome.error}"
 
 
 def test_a_seed_replays_exactly() -> None:

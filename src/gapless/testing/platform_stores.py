@@ -194,7 +194,7 @@ class MemoryLake(LakeWriter):
         for batch in batches:
             header = batch.header
             try:
-                lines = unpack(batch, raw_bytes_max=1 << 20).split(b"\n")[:-1]
+                lines = unpack(batch, raw_bytes_max=self._limits.raw_bytes_max).split(b"\n")[:-1]
             except Undecodable as error:
                 raise Corrupt(f"a batch of the journal cannot be unpacked: {error}") from error
             for first, next_ in batch.new:
