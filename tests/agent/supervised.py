@@ -28,6 +28,17 @@ def stuck(channel: Channel) -> None:
         time.sleep(60)
 
 
+def long(channel: Channel) -> None:
+    """Takes five times as long as it may stand still for one step, of many parts."""
+    end_s = time.monotonic() + 5 * channel.config.agent.stalled_s
+    while time.monotonic() < end_s:
+        channel.goes_on()
+        time.sleep(0.001)
+    while True:
+        channel.report(Report(progress=1, url="done"))
+        channel.wait(0.02)
+
+
 def failing(channel: Channel) -> None:
     """Ends by itself."""
     raise Misconfigured(["it cannot be done"])
@@ -45,6 +56,7 @@ def deaf(channel: Channel) -> None:
 PARTS = {
     "busy": Parts(busy, busy, busy),
     "stuck": Parts(stuck, busy, busy),
+    "long": Parts(long, busy, busy),
     "unwatched": Parts(stuck, busy, None, watched=False),
     "failing": Parts(busy, failing, busy),
     "deaf": Parts(deaf, busy, busy),

@@ -117,6 +117,13 @@ def test_a_stuck_child_is_replaced_again_and_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
+def test_a_long_step_that_goes_on_is_finished(tmp_path: Path) -> None:
+    """A first look at 200,000 files, for one."""
+    with agent(tmp_path, "long") as found:
+        until(lambda: found.url("collector") == "done")
+
+
+@pytest.mark.system
 def test_unwatched_nobody_replaces_the_stuck(tmp_path: Path) -> None:
     with agent(tmp_path, "unwatched") as found:
         stuck, uploader = found.pid("collector"), found.pid("uploader")

@@ -97,6 +97,19 @@ def test_silence_names_the_agents() -> None:
     assert "host-0, host-1, host-2 and 2 more" in text
 
 
+def test_what_the_gateway_refuses_is_not_called_on_its_way() -> None:
+    finding = {
+        "kind": "refused_batches",
+        "agent": "host-1",
+        "text": "refused",
+        "opened": "2024-09-02T22:58:01Z",
+    }
+    rows = [stream(1, pending=30, stored=12315), stream(2)]
+    text = printed(report(rows, "unknown", findings=[finding]), 200)
+    assert "on its way" not in text and "`gapless agent status` on host-1 says why" in text
+    assert "on its way" in printed(report(rows, "unknown"), 200)
+
+
 def test_findings_are_shown_where_there_are_some_and_lists_are_cut() -> None:
     finding = {"kind": "gap", "text": "it is gone", "opened": "2024-09-02T22:58:01.000000Z"}
     text = printed(report([stream(1)], "complete", findings=[finding] * 12), 200)

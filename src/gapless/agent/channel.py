@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 from typing import Literal
 
 import msgspec
@@ -18,6 +19,8 @@ from gapless.model.errors import Misconfigured
 
 MESSAGE_BYTES_MAX = 16 << 10
 _TEXT_MAX = 500
+#: A long step says so often that it goes on.
+_GOES_ON_S = 0.2
 
 
 class Stopped(Exception):
@@ -50,6 +53,9 @@ class Channel:
         self._sock.setblocking(False)
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
+        self._said = Report()
+        self._said_s = 0.0
+        self._goings_on = 0
         self.config = config
 
     def wait(self, timeout_s: float) -> bool:
@@ -71,7 +77,19 @@ class Channel:
     def report(self, report: Report) -> None:
         """Never blocks; lost if the supervisor does not read."""
         short = tuple(problem[:_TEXT_MAX] for problem in report.problems[:8])
-        report = msgspec.structs.replace(report, error=report.error[:_TEXT_MAX], problems=short)
+        self._said = msgspec.structs.replace(report, error=report.error[:_TEXT_MAX], problems=short)
+        self._say()
+
+    def goes_on(self) -> None:
+        """A part of a long step is finished: said with the last report, a few times a second
+        at most."""
+        if time.monotonic() - self._said_s >= _GOES_ON_S:
+            self._goings_on += 1
+            self._say()
+
+    def _say(self) -> None:
+        self._said_s = time.monotonic()
+        report = msgspec.structs.replace(self._said, progress=self._said.progress + self._goings_on)
         try:
             self._sock.send(msgspec.json.encode(report))
         except OSError:

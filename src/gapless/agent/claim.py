@@ -79,7 +79,7 @@ class Response(NamedTuple):
 
 def claim(channel: Channel) -> None:
     """The main of the claims' process, until Stopped."""
-    process = Claiming(channel, this_machine())
+    process = Claiming(channel, this_machine(channel.goes_on))
     while True:
         statement = process.next()
         if statement is not None:

@@ -42,7 +42,7 @@ class NewSpool(Protocol):
 
 def collect(channel: Channel, new_spool: NewSpool = Spool) -> None:
     """The collector's main, until Stopped. A new configuration of sources or spool needs a new process."""
-    process = Collecting(channel, this_machine(), new_spool)
+    process = Collecting(channel, this_machine(channel.goes_on), new_spool)
     while True:
         channel.wait(process.step())
 

@@ -37,8 +37,8 @@ class Supervised(Protocol):
     def report(self, report: Report) -> None: ...
 
 
-def this_machine() -> Machine:
-    """The one that this process runs on."""
+def this_machine(goes_on: Callable[[], None] = lambda: None) -> Machine:
+    """The one that this process runs on. ``goes_on``: see ``OsHost``."""
     return Machine(
-        OsDisk(), OsHost(), clock.now_us, time.monotonic, lambda: uuid4().hex, Signer.new_private_key
+        OsDisk(), OsHost(goes_on), clock.now_us, time.monotonic, lambda: uuid4().hex, Signer.new_private_key
     )

@@ -45,7 +45,7 @@ def report_parts(report: Row, columns: int) -> Iterator[RenderableType]:
     yield from _section("gaps", (_gap(row, gap) for row in streams for gap in row["gaps"]))
     yield from _section("declared losses", (_loss(row, loss) for row in streams for loss in row["losses"]))
     if report["verdict"] != "complete":
-        yield from _section("next", _next(streams))
+        yield from _section("next", _next(streams, report.get("findings") or ()))
 
 
 def _worst_first(row: Row) -> tuple[Any, ...]:
@@ -138,7 +138,7 @@ def _loss(row: Row, loss: Row) -> str:
     return f"{ranges} of {_table(row)} from {_source(row)}: {why}, declared {_seconds(loss['declared'])}"
 
 
-def _next(streams: list[Row]) -> Iterator[str]:
+def _next(streams: list[Row], findings: Iterable[Row]) -> Iterator[str]:
     """What to do about it, the most useful first."""
     if not streams:
         yield "nothing was ever sent here: check --tenant and --table, or send something with `gapless send`"
@@ -159,7 +159,11 @@ def _next(streams: list[Row]) -> Iterator[str]:
     if any(row.get("open_end") for row in streams):
         yield "an epoch whose end nothing tells stays unknown: see whether a spool was lost or restored;"
         yield "if nobody can say more: gapless epoch accept --tenant T --stream S --epoch E --reason TEXT"
-    if any(row["pending"] for row in streams) and not (gap or silent or stalled):
+    refused = [each["agent"] for each in findings if each.get("kind") == "refused_batches"]
+    if refused:
+        yield "what the gateway refuses stays in the spool:"
+        yield f"`gapless agent status` on {_some(refused)} says why"
+    if any(row["pending"] for row in streams) and not (gap or silent or stalled or refused):
         yield "what is pending is on its way: ask again in a moment"
     lost = [loss["not_after"] for row in streams for loss in row["losses"] if row["lost"]]
     if lost and not gap:

@@ -162,7 +162,7 @@ class SourceDisk:
 
     # What a process sees.
 
-    def scan(self, paths: Sequence[str], exclude: Sequence[str]) -> Scan:
+    def scan(self, paths: Sequence[str], exclude: Sequence[str], entries_max: int) -> Scan:
         found = [
             self._seen(path)
             for path in self._names
@@ -245,8 +245,8 @@ class SourceView:
         self._disk = disk
         self._opened: list[OpenSource] = []
 
-    def scan(self, paths: Sequence[str], exclude: Sequence[str]) -> Scan:
-        return self._disk.scan(paths, exclude)
+    def scan(self, paths: Sequence[str], exclude: Sequence[str], entries_max: int) -> Scan:
+        return self._disk.scan(paths, exclude, entries_max)
 
     def listing(self, directory: str) -> Listing:
         return self._disk.listing(directory)

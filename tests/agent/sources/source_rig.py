@@ -226,7 +226,7 @@ class MemoryDisk:
 
     # the port
 
-    def scan(self, paths: Sequence[str], exclude: Sequence[str]) -> Scan:
+    def scan(self, paths: Sequence[str], exclude: Sequence[str], entries_max: int) -> Scan:
         failed = [(path, error) for path, error in self.errors.items() if path not in self.names]
         files = [
             self._seen(path)

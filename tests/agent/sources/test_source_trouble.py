@@ -8,6 +8,7 @@ import os
 import resource
 import tempfile
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def test_patterns_on_a_real_disk(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.log")
 
     def found(*paths: str, exclude: tuple[str, ...] = ()) -> set[str]:
-        scan = OsHost().scan([f"{tmp_path}/{path}" for path in paths], exclude)
+        scan = OsHost().scan([f"{tmp_path}/{path}" for path in paths], exclude, 1000)
         assert not scan.failed
         return {os.path.relpath(seen.path, tmp_path) for seen in scan.files}
 
@@ -184,8 +185,34 @@ def test_links_that_lead_in_circles_are_reported_and_stop_nothing(tmp_path: Path
 def test_scan_says_what_it_cannot_cover(tmp_path: Path) -> None:
     for n in range(20):
         (tmp_path / f"{n}.log").touch()
-    scan = OsHost(entries_max=10).scan([f"{tmp_path}/*.log"], ())
+    scan = OsHost().scan([f"{tmp_path}/*.log"], (), 10)
     assert [path for path, _ in scan.failed] == [str(tmp_path)]
+
+
+def test_every_file_looked_at_or_opened_shows_that_the_source_goes_on(tmp_path: Path) -> None:
+    for n in range(20):
+        (tmp_path / f"{n}.log").write_bytes(b"one\n")
+    steps = count()
+    host = OsHost(lambda: next(steps) and None)
+    host.scan([f"{tmp_path}/*.log"], (), 1000)
+    assert next(steps) == 20
+    host.open(f"{tmp_path}/1.log").close()
+    assert next(steps) == 22
+
+
+def test_files_beyond_the_bound_are_told_of_once_and_read_when_there_is_room(tmp_path: Path) -> None:
+    for name in "abcde":
+        (tmp_path / f"{name}.log").write_bytes(f"{name}\n".encode())
+    rig = Rig(FileSettings(paths=(f"{tmp_path}/*.log",), files_max=2, quiet_s=0.1))
+    rig.settle()
+    assert sorted(rig.records) == [b"a", b"b"]
+    (problem,) = rig.source.problems()
+    assert problem.path == f"{tmp_path}/c.log" and "files_max = 2 files: 3 are not read" in problem.error
+    (tmp_path / "a.log").unlink()
+    rig.settle()
+    assert sorted(rig.records) == [b"a", b"b", b"c"] and not rig.skipped
+    (problem,) = rig.source.problems()
+    assert problem.path == f"{tmp_path}/d.log" and "2 are not read" in problem.error
 
 
 @given(pattern=st.sampled_from(["/a/*.log", "/a/**/x*", "/*/[bc]?d", "/**/.h", "/a/b"]), data=st.data())
@@ -203,7 +230,7 @@ def walk_in_memory(pattern: str, path: str) -> set[str]:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.touch()
         found = glob.glob(root + pattern, recursive=True)
-        assert {seen.path for seen in OsHost().scan([root + pattern], ()).files} == set(found) - {
+        assert {seen.path for seen in OsHost().scan([root + pattern], (), 1000).files} == set(found) - {
             name for name in found if os.path.isdir(name)
         }
         return {name.removeprefix(root) for name in found}

@@ -31,7 +31,7 @@ class Census:
         """Look once at everything. Cost: the scan, and two small reads per file that has changed."""
         roster = self._roster
         self._listings.clear()
-        scan = roster.host.scan(self._settings.paths, self._settings.exclude)
+        scan = roster.host.scan(self._settings.paths, self._settings.exclude, self._settings.entries_max)
         self._note_failures(scan)
         seen = {found.id: found for found in reversed(scan.files)}  # each inode once, by its first name
         for f in [f for f in roster.files.values() if not f.suspect]:
@@ -42,8 +42,13 @@ class Census:
                     self._look_at_open(f, seen.get(f.id))
             except OSError as error:
                 roster.trouble(f, error)
-        for found in sorted(found for found in seen.values() if found.id not in roster.by_id):
+        new = sorted(found for found in seen.values() if found.id not in roster.by_id)
+        room = max(0, self._settings.files_max - len(roster.files))
+        for found in new[:room]:
             self._meet(found)
+        if beyond := new[room:]:
+            text = f"more than files_max = {self._settings.files_max} files: {len(beyond)} are not read"
+            roster.problems.add(beyond[0].path, f"{text}; raise it, or name fewer", roster.now_us)
         self._start_at_end = False
 
     def listing(self, directory: str) -> Listing:
@@ -192,13 +197,7 @@ class Census:
     def _meet(self, found: Seen) -> None:
         """A file not known before. It is held open from now on, so that it can be read even if it is
         deleted while it is being decided whether it is a copy of another."""
-        roster, settings = self._roster, self._settings
-        if len(roster.files) >= settings.files_max:
-            text = (
-                f"more than files_max = {settings.files_max} files: this one and perhaps others are not read"
-            )
-            roster.problems.add(found.path, text, roster.now_us)
-            return
+        roster = self._roster
         f = TrackedFile(roster.mint(), roster.host.real_path(found.path), found.dev, found.ino)
         f.name = found.path
         f.admitted = False

@@ -36,7 +36,7 @@ def observe(settings: FileSettings, cursors: Iterable[FileCursor], host: SourceH
     A file that is being held back as a possible copy counts as unread.
     """
     offsets = {(cursor.dev, cursor.ino): cursor.offset for cursor in cursors if not cursor.done}
-    scan = host.scan(settings.paths, settings.exclude)
+    scan = host.scan(settings.paths, settings.exclude, settings.entries_max)
     unread: dict[FileId, int] = {}
     for found in scan.files:
         offset = offsets.get(found.id, 0)

@@ -6,7 +6,7 @@ import errno
 import os
 import resource
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from gapless.agent.sources.globs import is_wild, name_matcher, path_matches, split_pattern
 from gapless.agent.sources.port import FileStat, Listing, Scan, Seen
@@ -40,22 +40,18 @@ class OsFile:
 class OsHost:
     """Directories and files of this machine; see SourceHost.
 
-    A scan reads every directory that the patterns name, at most ``entries_max`` entries of them in all:
-    a pattern that covers more (``/**/*.log``) fails with an error that says so, and the scan shows what
-    was found until then.
+    ``goes_on`` is called for each file that was looked at, or opened: a look at very many files, or at a
+    slow disk, takes long without being stuck.
     """
 
-    def __init__(self, entries_max: int = 200_000) -> None:
-        self._entries_max = entries_max
+    def __init__(self, goes_on: Callable[[], None] = lambda: None) -> None:
+        self._goes_on = goes_on
 
-    def scan(self, paths: Sequence[str], exclude: Sequence[str]) -> Scan:
-        walk = _Walk(self._entries_max, exclude)
-        files = [
-            seen
-            for pattern in paths
-            for seen in walk.files("", split_pattern(pattern))
-            if not walk.excludes(seen.path)
-        ]
+    def scan(self, paths: Sequence[str], exclude: Sequence[str], entries_max: int) -> Scan:
+        walk = _Walk(entries_max, exclude, self._goes_on)
+        files = [seen for pattern in paths for seen in walk.files("", split_pattern(pattern))]
+        if exclude:
+            files = [seen for seen in files if not walk.excludes(seen.path)]
         return Scan(files, walk.failed)
 
     def listing(self, directory: str) -> Listing:
@@ -68,6 +64,7 @@ class OsHost:
 
     def open(self, path: str) -> OsFile:
         """As ``SourceHost``; with EMFILE while the process has all descriptors but a few."""
+        self._goes_on()
         fd = os.open(path, _OPEN_FLAGS)  # the lowest that is free
         if fd >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _DESCRIPTORS_LEFT:
             os.close(fd)
@@ -78,10 +75,11 @@ class OsHost:
 class _Walk:
     """One scan: what it has failed to read, and how many entries it may still look at."""
 
-    def __init__(self, entries_max: int, exclude: Sequence[str]) -> None:
+    def __init__(self, entries_max: int, exclude: Sequence[str], goes_on: Callable[[], None]) -> None:
         self._exclude = exclude
+        self._goes_on = goes_on
         self.failed: list[tuple[str, OSError]] = []
-        self._left = entries_max
+        self._entries_max = self._left = entries_max
 
     def excludes(self, path: str) -> bool:
         return any(path_matches(other, path) for other in self._exclude)
@@ -129,7 +127,8 @@ class _Walk:
             return []
         self._left -= len(found)
         if self._left < 0:
-            self._fail(directory, OSError("too many entries below this pattern: narrow it"))
+            text = f"more than entries_max = {self._entries_max} entries below the patterns: narrow them"
+            self._fail(directory, OSError(text))
             return []
         return found
 
@@ -141,6 +140,7 @@ class _Walk:
             return False
 
     def _stat(self, path: str, entry: os.DirEntry[str] | None) -> Seen | None:
+        self._goes_on()
         try:
             return _seen(path, entry)
         except OSError as error:

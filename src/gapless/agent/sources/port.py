@@ -72,9 +72,10 @@ class SourceFile(Protocol):
 class SourceHost(Protocol):
     """What a file source asks of a disk."""
 
-    def scan(self, paths: Sequence[str], exclude: Sequence[str]) -> Scan:
+    def scan(self, paths: Sequence[str], exclude: Sequence[str], entries_max: int) -> Scan:
         """The regular files that match any pattern of ``paths`` and none of ``exclude``, following
-        links; a file may come under several names. No directory that matches an ``exclude`` is read."""
+        links; a file may come under several names. No directory that matches an ``exclude`` is read. Where
+        the directories hold more than ``entries_max`` entries in all, those beyond failed."""
 
     def listing(self, directory: str) -> Listing: ...
 
