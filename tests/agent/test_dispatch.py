@@ -104,11 +104,54 @@ def test_a_batch_larger_than_a_request_may_be_has_one_of_its_own() -> None:
     assert [numbers(large.take(0)), numbers(large.take(0))] == [[0], [1]]
 
 
-def test_what_has_an_outcome_is_not_offered_again() -> None:
+def test_what_has_an_outcome_is_not_offered_again_but_one_of_the_refused() -> None:
     acks = Acks()
     acks.take(Outcome.of(spooled(0), "receipt", 1))
-    acks.take(Outcome.of(spooled(1), "refused", 1))
-    assert numbers(dispatch(UploadSettings(), 3, acks).take(0)) == [2]
+    for at in (1, 2, 3):
+        acks.take(Outcome.of(spooled(at), "refused", 1))
+    again = dispatch(UploadSettings(), 5, acks)
+    assert [numbers(again.take(0)) for _ in range(3)] == [[1], [4], []]
+
+
+def test_the_refused_are_tried_one_at_a_time_in_turn_and_sent_once_one_is_taken() -> None:
+    tested = dispatch(UploadSettings(refused_retry_s=60.0), 3)
+    for batch in tested.take(0):
+        tested.settled(batch, "refused", 0)
+    assert (tested.backlog, tested.refused) == (0, 3)
+    for now_s, at in ((60, 0), (120, 1), (180, 2), (240, 0)):
+        assert not tested.due(now_s - 0.01)
+        (batch,) = tested.take(now_s)
+        assert numbers((batch,)) == [at] and tested.take(now_s + 1000) == ()
+        tested.settled(batch, "refused", now_s)
+    tested.hurry()
+    (batch,) = tested.take(240)
+    tested.settled(batch, "receipt", 240)
+    assert numbers(tested.take(240)) == [0, 2] and tested.refused == 0
+
+
+def test_a_refused_batch_that_cannot_be_tried_makes_way_for_the_next() -> None:
+    tested = dispatch(UploadSettings(refused_retry_s=60.0), 4)
+    for batch in tested.take(0):
+        tested.settled(batch, "refused", 0)
+    (batch,) = tested.take(60)
+    tested.settled(batch, "damaged", 60)
+    (batch,) = tested.take(60)
+    tested.withdraw([batch.position])
+    assert numbers(tested.take(60)) == [2]
+    tested.forget_before(300)
+    assert numbers(tested.take(60)) == [3]
+
+
+def test_streams_do_not_wait_for_the_refusals_of_others() -> None:
+    other = StreamKey("contoso", "AuditLogs", "host-7", "files")
+    tested = dispatch(UploadSettings(), 1)
+    tested.offer([spooled(at)._replace(stream=other) for at in (1, 2)], Acks())
+    for batch in tested.take(0):
+        tested.settled(batch, "refused", 0)
+    mine, others = tested.take(60)
+    tested.settled(others, "receipt", 60)
+    tested.settled(mine, "refused", 60)
+    assert numbers(tested.take(60)) == [2] and tested.refused == 1
 
 
 def test_retried_without_end_and_at_bounded_intervals() -> None:
@@ -174,7 +217,9 @@ def test_withdrawn_and_forgotten_batches_are_sent_no_more_even_if_they_were_unde
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["take", "settle", "fail", "alone", "back", "hurry", "withdraw", "forget"]),
+        st.sampled_from(
+            ["take", "settle", "refuse", "damage", "fail", "alone", "back", "hurry", "withdraw", "forget"]
+        ),
         st.integers(0, 30),
     ),
     max_size=80,
@@ -184,14 +229,14 @@ STEPS = st.lists(
 @given(STEPS)
 def test_every_batch_is_in_one_place_until_it_is_settled_or_gone(steps: list[tuple[str, int]]) -> None:
     tested = dispatch(UploadSettings(request_batches_max=3, request_bytes_max=250), 20)
-    left = {at * 100 for at in range(20)}
+    left, refused = {at * 100 for at in range(20)}, set[int]()
     flying: list[Spooled] = []
     now_s = 0.0
     for step, number in steps:
         now_s += number
         batch = (
             flying.pop(number % len(flying))
-            if flying and step in ("settle", "fail", "alone", "back")
+            if flying and step in ("settle", "refuse", "damage", "fail", "alone", "back")
             else None
         )
         match step:
@@ -200,9 +245,13 @@ def test_every_batch_is_in_one_place_until_it_is_settled_or_gone(steps: list[tup
                 assert {b.position for b in taken} <= left - {b.position for b in flying}
                 assert list(taken) == sorted(taken, key=lambda b: b.position)
                 flying += taken
-            case "settle" if batch:
-                tested.settled(batch)
+            case "settle" | "damage" if batch:
+                tested.settled(batch, "receipt" if step == "settle" else "damaged", now_s)
                 left.discard(batch.position)
+                refused.discard(batch.position)
+            case "refuse" if batch:
+                tested.settled(batch, "refused", now_s)
+                refused.add(batch.position)
             case "fail" | "alone" if batch:
                 tested.failed(batch, now_s, alone=step == "alone")
             case "back" if batch:
@@ -215,12 +264,17 @@ def test_every_batch_is_in_one_place_until_it_is_settled_or_gone(steps: list[tup
             case "forget":
                 tested.forget_before(number * 50)
                 left = {position for position in left if position >= number * 50}
-        assert tested.backlog == len(left)
+        refused &= left
+        tried = {b.position for b in flying} & refused
+        assert tested.refused == len(refused)
+        assert len(left) - len(refused) <= tested.backlog <= len(left) - len(refused) + 1 and len(tried) <= 1
     for batch in flying:
         tested.put_back(batch)
     again: list[int] = []
     while taken := tested.take(now_s + 1e6):
         again += [b.position for b in taken]
+        for batch in taken:
+            tested.settled(batch, "receipt", now_s)
     assert sorted(again) == sorted(left)
 
 

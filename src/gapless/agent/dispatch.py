@@ -16,6 +16,7 @@ import msgspec
 
 from gapless.agent.acks import Acks, Outcome
 from gapless.agent.follow import Spooled
+from gapless.agent.refused import RefusedBatches
 from gapless.model.errors import Refused
 from gapless.model.receipt import Receipt
 from gapless.model.signing import Signed, verify
@@ -36,6 +37,8 @@ class UploadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     ``retry_min_s``: how long a batch without receipt waits, or a URL without answer; twice as long each
     time; a third of it by chance.
     ``retry_max_s``: the longest that they wait, also where the gateway asks for more.
+    ``refused_retry_s``: how often a batch of each stream that the gateway refused is sent again; once it is
+    taken, all of them are.
     ``failback_s``: how often the preferred URL is tried while another is in use.
     """
 
@@ -48,6 +51,7 @@ class UploadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     reresolve_s: float = 60.0
     retry_min_s: float = 0.5
     retry_max_s: float = 30.0
+    refused_retry_s: float = 60.0
     failback_s: float = 60.0
 
     def faults(self) -> list[str]:
@@ -108,16 +112,18 @@ def backoff_s(settings: UploadSettings, failures: int, random: Random) -> float:
 
 
 class Dispatch:
-    """The batches of a spool that have no outcome yet. ``now_s`` is a clock that never steps.
+    """The batches of a spool without an outcome, or refused. ``now_s`` is a clock that never steps.
 
-    A batch is in exactly one place: never sent, waiting for its time, due again, or in flight. What is
-    taken out of ``_known`` is left in its heap and passed over there: positions are never used twice.
+    A batch is in exactly one place: never sent, waiting for its time, due again, in flight, or refused. What
+    is taken out of ``_known`` is left in its heap and passed over there: positions are never used twice.
     """
 
     def __init__(self, settings: UploadSettings, random: Random) -> None:
         self.settings = settings
         self._random = random
-        self._known: dict[int, Spooled] = {}  # in the order of the spool
+        self._known: dict[int, Spooled] = {}
+        self._refused = RefusedBatches()
+        self._offered: list[int] = []  # a heap, of all that the spool had when it was last looked at
         self._in_flight: set[int] = set()
         self._fresh: list[int] = []  # heaps, all three
         self._waiting: list[tuple[float, int]] = []
@@ -128,8 +134,13 @@ class Dispatch:
 
     @property
     def backlog(self) -> int:
-        """Batches without an outcome."""
+        """Batches without an outcome, or whose refusal is tried."""
         return len(self._known)
+
+    @property
+    def refused(self) -> int:
+        """Batches that were refused, and are tried one at a time."""
+        return len(self._refused)
 
     @property
     def in_flight(self) -> int:
@@ -142,14 +153,21 @@ class Dispatch:
         return len(self._failures)
 
     def offer(self, batches: Iterable[Spooled], acks: Acks) -> None:
-        """Batches new in the spool, oldest first; those that have an outcome are left out."""
+        """Batches new in the spool; those that have an outcome are left out, or wait among the refused."""
         for batch in batches:
-            if batch.position not in self._known and acks.of(batch) is None:
+            outcome = acks.of(batch)
+            if batch.position in self._known or (outcome is not None and outcome.what != "refused"):
+                continue
+            heappush(self._offered, batch.position)
+            if outcome is not None:
+                self._refused.add(batch, float("-inf"))
+            else:
                 self._known[batch.position] = batch
                 heappush(self._fresh, batch.position)
 
     def due(self, now_s: float) -> bool:
         """Whether ``take`` would give anything."""
+        self._send_again(self._refused.due(now_s))
         while self._waiting and self._waiting[0][0] <= now_s:
             heappush(self._due, heappop(self._waiting)[1])
         for heap in (self._fresh, self._due):
@@ -178,9 +196,16 @@ class Dispatch:
         self._in_flight.update(batch.position for batch in taken)
         return tuple(taken)
 
-    def settled(self, batch: Spooled) -> None:
+    def settled(self, batch: Spooled, what: Literal["receipt", "refused", "damaged"], now_s: float) -> None:
         """Its outcome is durable."""
+        wanted = batch.position in self._known  # and was not withdrawn meanwhile
         self._drop(batch.position)
+        if what == "refused" and wanted:
+            self._refused.add(batch, now_s + self.settings.refused_retry_s)
+        elif what == "receipt":
+            self._send_again(self._refused.received(batch.position))
+        elif what == "damaged":
+            self._refused.drop(batch.position)
 
     def put_back(self, batch: Spooled) -> None:
         """It was not sent: it is due, in its old place."""
@@ -201,7 +226,8 @@ class Dispatch:
             self._alone.add(position)
 
     def hurry(self) -> None:
-        """Everything is due now: an endpoint or a token changed."""
+        """Everything is due now, of the refused the next: an endpoint or a token changed."""
+        self._refused.hurry()
         self._due += [position for _, position in self._waiting]
         heapify(self._due)
         self._waiting.clear()
@@ -210,15 +236,17 @@ class Dispatch:
         """These batches are not to be sent any more."""
         for position in positions:
             self._drop(position)
+            self._refused.drop(position)
 
     def forget_before(self, position: int) -> None:
         """The spool dropped everything before ``position``."""
-        gone = []
-        for known in self._known:
-            if known >= position:
-                break
-            gone.append(known)
-        self.withdraw(gone)
+        while self._offered and self._offered[0] < position:
+            self.withdraw((heappop(self._offered),))
+
+    def _send_again(self, batches: Iterable[Spooled]) -> None:
+        for batch in batches:
+            self._known[batch.position] = batch
+            heappush(self._due, batch.position)
 
     def _landed(self, position: int) -> bool:
         """It is not in flight any more. False: nor is anything else to be done with it."""

@@ -87,7 +87,7 @@ class Uploading:
     @property
     def idle(self) -> bool:
         """Nothing is to be done before the spool has something new."""
-        return self._opened is not None and self._opened.uploader.idle
+        return self._opened is not None and self._opened.uploader.idle and not self._opened.uploader.refused
 
     def begin(self) -> float:
         """Give what is due to the carrier; returns for how many seconds to wait for replies, at most."""

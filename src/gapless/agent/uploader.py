@@ -89,6 +89,11 @@ class Uploader:
         return len(self._attempts)
 
     @property
+    def refused(self) -> int:
+        """Batches that the gateway refuses; one of each stream is sent again now and then."""
+        return self._dispatch.refused
+
+    @property
     def url(self) -> str:
         return self._endpoints.current
 
@@ -183,8 +188,8 @@ class Uploader:
             return
         try:
             self._acks.write(outcome for _, outcome in self._outcomes)
-            for batch, _ in self._outcomes:
-                self._dispatch.settled(batch)
+            for batch, outcome in self._outcomes:
+                self._dispatch.settled(batch, outcome.what, now_s)
             self.steps += len(self._outcomes)
             self._outcomes.clear()
             if self._new_key:

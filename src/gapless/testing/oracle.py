@@ -51,7 +51,7 @@ _NEEDS: dict[FindingKind, tuple[str, ...]] = {
     "agent_key_changed": ("disk lost", "rolled back", "claims damaged", "agent key damaged"),
     "epoch_unclosed": ("rolled back", "disk lost", "spool damaged"),
     "discontinuity": ("rolled back", "spool damaged"),
-    "refused_batches": ("rolled back",),
+    "refused_batches": ("rolled back", "refused"),
     "books_unbalanced": ("journal damaged",),
     "lake_damaged": (),
     "file_damaged": (),

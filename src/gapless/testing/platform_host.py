@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gapless.gateway.settings import GatewaySettings
 from gapless.ledger.audit import Audit, audit
 from gapless.ledger.ledger import Ledger
 from gapless.ledger.states import Allowances
@@ -40,6 +41,7 @@ class PlatformHost:
         self.catalog = MemoryCatalog(world.oracle, self.lakes)
         self.store = MemoryLedgerStore()
         self.allowed = Allowances()
+        self.settings = GatewaySettings()
         self.sync_us = (500, 5_000)
         self.step_us = self.random.choice((250_000, 1_000_000))
         self.gateway: GatewayProcess | None = None
@@ -67,6 +69,13 @@ class PlatformHost:
     def power_off(self) -> None:
         self.stop()
         self.disk.crash()
+
+    def configure(self, settings: GatewaySettings) -> None:
+        """The gateway is started again with these settings."""
+        self.settings = settings
+        if self.gateway is not None:
+            self.gateway.process.end()
+        self.start()
 
     def lose_lake(self) -> None:
         """The lake is removed: its process begins another one, and the ledger follows that."""

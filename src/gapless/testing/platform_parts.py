@@ -20,7 +20,6 @@ from gapless.gateway.follower import Follower
 from gapless.gateway.intake import Intake
 from gapless.gateway.problems import problem_response
 from gapless.gateway.routes import BatchResults, Keys, PublicKey
-from gapless.gateway.settings import GatewaySettings
 from gapless.gateway.tokens import Token
 from gapless.gateway.worker import Worker
 from gapless.journal.local import LocalJournal
@@ -103,7 +102,7 @@ class GatewayProcess(Part):
         for key in host.index.fences():
             self._fences.add(key)
         options: dict[str, Any] = {
-            "settings": GatewaySettings(),
+            "settings": host.settings,
             "metrics": _NoMetrics(),
             "now_us": host.clock.now_us,
             "worker": Worker("inline", thread=InlineExecutor(), monotonic_s=lambda: host.world.loop.now_s),

@@ -19,6 +19,7 @@ from gapless.agent import spool as spooling
 from gapless.agent.acks import Acks, Outcome
 from gapless.agent.collector import Collector, Tick, _Intake
 from gapless.agent.config import AgentConfig, parse_config
+from gapless.agent.refused import RefusedBatches
 from gapless.agent.spool import Spool
 from gapless.agent.spool_room import SpoolRoom
 from gapless.agent.uploader import Uploader
@@ -271,7 +272,12 @@ def _freed_by_edge(stack: ExitStack) -> None:
     _replaced(stack, SpoolRoom, "free", early)
 
 
-#: By the names of the specification.
+def _refused_for_ever(stack: ExitStack) -> None:
+    """Not of the specification: what was refused stays in the spool, also once the gateway would take it."""
+    _replaced(stack, RefusedBatches, "due", lambda refused, now_s: [])
+
+
+#: By the names of the specification, which has all but the last.
 MUTANTS: dict[str, Mutation] = {
     "acknowledge before fsync": _ack_before_fsync,
     "free on send": _free_on_send,
@@ -290,4 +296,5 @@ MUTANTS: dict[str, Mutation] = {
     "off by one at a segment's edge": _freed_by_edge,
     "backfill posted twice": _backfill_twice,
     "blank config drops all": _blank_drops_all,
+    "refused for ever": _refused_for_ever,
 }

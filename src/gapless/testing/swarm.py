@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gapless.agent.layout import receipt_key_path
+from gapless.gateway.settings import GatewaySettings
 from gapless.testing.agent_children import DATA_DIR
 from gapless.testing.agent_host import AgentHost
 from gapless.testing.impostors import IMPOSTORS
@@ -57,6 +58,7 @@ class Swarm:
             "platform power": self._platform_power,
             "platform part at an effect": self._part_at_effect,
             "platform part frozen": self._part_frozen,
+            "gateway refuses": self._gateway_refuses,
             "network lossy": self._lossy,
             "partition": self._partition,
             "swallow": self._swallow,
@@ -199,6 +201,17 @@ class Swarm:
             self._world.fault("platform part frozen", part.process.name)
             part.process.freeze()
             self._while(self._some_s(60), part.process.thaw)
+
+    def _gateway_refuses(self) -> None:
+        """A bound of the gateway is set too low, and set right later: what it refused meanwhile arrives."""
+        self._world.fault("gateway refuses")
+        for host in self._hosts:
+            self._world.oracle.excuse(host.name, "refused")
+        self._platform.configure(GatewaySettings(raw_bytes_max=self._random.choice((1, 300, 5_000))))
+        self._while(self._some_s(200), self._gateway_accepts)
+
+    def _gateway_accepts(self) -> None:
+        self._platform.configure(GatewaySettings())
 
     def _clock(self) -> None:
         host = self._host()
