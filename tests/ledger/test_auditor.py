@@ -201,6 +201,14 @@ def test_what_the_gateway_refuses_is_said_and_is_no_stalled_upload(watched: Watc
     assert watched.seen("refused_batches")[-1] == ("closed", 20)
 
 
+def test_what_was_refused_is_missing_once_its_agent_is_gone_and_refused_no_more(watched: Watched) -> None:
+    watched.run(20, lambda: watched.claim(says(20, held=((0, 20),), refused=((0, 20),))))
+    watched.ledger.decommission(STREAM.id, watched.now_us)
+    watched.run(40)
+    assert watched.seen("refused_batches")[-1][0] == "closed"
+    assert "refused by the gateway" in watched.only("gap").text
+
+
 def test_an_epoch_that_nobody_closed_until_its_successor_is_heard(watched: Watched) -> None:
     lost_spool = EpochOpen("3" * 32)
     watched.claim(says(10, held=((0, 10),)))

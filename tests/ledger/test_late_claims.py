@@ -129,6 +129,20 @@ def test_a_replaced_key_that_goes_on_for_long_is_in_use_again() -> None:
     assert ledger.streams[STREAM.id].last_claim_us == (21 + LATE_MAX) * SECOND
 
 
+def test_the_epoch_of_a_replaced_key_that_is_in_use_again_is_the_current_one() -> None:
+    """It was first heard of while the key was thought to be replaced. (Seed 2219 of the simulator: the stream
+    was told of as dead for ever, while its agent claimed it.)"""
+    ledger, old, new = Ledger(), Agent(), Agent(private_key=b"o" * 32)
+    old.claim(ledger, 10 * SECOND, says(50))
+    new.claim(ledger, 20 * SECOND, says(50))
+    ended, opened = says(50, closed=True), EpochOpen("3" * 32, FIRST.epoch, 50)
+    for n in range(LATE_MAX + 1):
+        assert ledger.streams[STREAM.id].current == FIRST.epoch
+        old.claim(ledger, (21 + n) * SECOND, ended, says(n, opened=opened))
+    stream = ledger.streams[STREAM.id]
+    assert (stream.current, stream.last_claim_us) == (opened.epoch, (21 + LATE_MAX) * SECOND)
+
+
 def test_a_replaced_key_that_uses_a_number_twice_was_rolled_back() -> None:
     ledger, old, new = Ledger(), Agent(), Agent(private_key=b"o" * 32)
     restored = Agent()

@@ -161,7 +161,7 @@ def _next(streams: list[Row], findings: Iterable[Row]) -> Iterator[str]:
         yield "if nobody can say more: gapless epoch accept --tenant T --stream S --epoch E --reason TEXT"
     refused = [each["agent"] for each in findings if each.get("kind") == "refused_batches"]
     if refused:
-        yield "what the gateway refuses stays in the spool:"
+        yield "what the gateway refuses stays in the spool, and is tried again:"
         yield f"`gapless agent status` on {_some(refused)} says why"
     if any(row["pending"] for row in streams) and not (gap or silent or stalled or refused):
         yield "what is pending is on its way: ask again in a moment"

@@ -119,8 +119,9 @@ def _of_epoch(
         edges = ", ".join(sorted({book.edge(gap) for gap in gaps}))
         text = f"{name}: {_count(missing)} records missing, {_ranges(missing)}, {edges}"
         yield _on(key, "gap", stream_id, epoch, text, count=_count(missing), edge=edges, opens=opens)
-    if book.refused:
-        refused = list(book.refused)
+    # What a spool that is gone held, and the gateway refused, is missing: the gap says so.
+    refused = [each for first, next_ in book.refused for each in book.held.overlap(first, next_)]
+    if refused:
         text = (
             f"{name}: the gateway refuses {_count(refused)} records that the spool holds, {_ranges(refused)}"
         )

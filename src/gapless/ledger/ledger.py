@@ -56,6 +56,10 @@ class StreamBook(msgspec.Struct, kw_only=True):
     decommissioned_us: int = 0
     coverage: Coverage | None = None  # as its agent claims it
 
+    def is_last(self, epoch: str) -> bool:
+        """Whether no other epoch says that it follows this one."""
+        return all(epoch != other.opened.prev_epoch for other in self.epochs.values())
+
     def redate(self, now_us: int) -> bool:
         """The platform's clock was set back to ``now_us``, if later times are known: what stands still does
         so since now at the latest. Returns whether that was so."""
@@ -262,7 +266,7 @@ class Ledger:
             predecessor.close(opened.prev_next)
         stream.epochs[opened.epoch] = book
         # An old epoch can be heard of late: it does not become the current one again.
-        if all(opened.epoch != other.opened.prev_epoch for other in stream.epochs.values()):
+        if stream.is_last(opened.epoch):
             stream.current = opened.epoch
         else:
             successor = next(o for o in stream.epochs.values() if o.opened.prev_epoch == opened.epoch)
@@ -283,7 +287,10 @@ class Ledger:
         if claim.closed and not book.disputed:
             book.close(claim.next)
         if claim.opened.epoch != stream.current:
-            return []
+            # One that was first heard of from a chain that was thought to be replaced may be the current one.
+            if claim.closed or claim.at_least or not stream.is_last(claim.opened.epoch):
+                return []
+            stream.current = claim.opened.epoch
         # What the gateway refuses is not what the uploader is held up by.
         backlog_first = min(
             (a for first, next_ in held for a, _ in refused.holes(first, next_)), default=None

@@ -320,6 +320,11 @@ class Verdict:
                 return bool(stream and any(e.unclosed for e in _epochs(report, stream_id)))
             if seq in book.lost or (book.closed_next is None and epoch != stream.current):
                 return True
+            if book.disputed and any(
+                loss.epoch == epoch and any(first <= seq < next_ for first, next_ in loss.ranges)
+                for loss in stream.losses.values()
+            ):
+                return True  # it was declared lost, though the journal has another's record of that seq
             gaps = book.gaps(self._platform.clock.now_us(), int(self._platform.allowed.lag_s * 1e6))
             if any(gap.first <= seq < gap.next for gap in gaps):
                 return True
